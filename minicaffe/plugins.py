@@ -19,6 +19,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
+from importlib.machinery import PathFinder
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -178,6 +180,23 @@ def importable_here() -> Iterator[None]:
     finally:
         if here in sys.path:  # an imported module may have removed it
             sys.path.remove(here)
+
+
+def find_file(module: str) -> str:
+    """Return the file of a module that can be imported here, or its folder; '' where there is none.
+
+    Nothing is imported, not even the packages that hold the module.
+    """
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None) or module
+    with importable_here():
+        folders, file = None, ""  # None: all of sys.path
+        for part in accumulate(module.split("."), "{}.{}".format):  # "rpn" and then "rpn.proposal_layer"
+            spec = PathFinder.find_spec(part, folders)
+            if spec is None:
+                return ""
+            folders, file = spec.submodule_search_locations or [], spec.origin or part
+    return from_here(file)
 
 
 @contextlib.contextmanager

@@ -40,12 +40,12 @@ def uniform(low: float, high: float, *shape: int) -> Feed:
     return Feed(shape, lambda rng, size: rng.uniform(low, high, size))
 
 
-def apart(*shape: int) -> Feed:
+def apart(*shape: int, batch: int | None = 0) -> Feed:
     """Numbers around 0 that differ by at least 0.05 from each other and from 0: no ties, no kinks nearby."""
     def draw(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
         n = int(np.prod(size))
         return ((rng.permutation(n) - n // 2 + 0.5) * 0.1).reshape(size)
-    return Feed(shape, draw)
+    return Feed(shape, draw, batch)
 
 
 def labels(classes: int, *shape: int, batch: int | None = 0) -> Feed:
@@ -75,6 +75,19 @@ def continues(steps: int, streams: int) -> Feed:
         cont[2:3, -1] = 0
         return cont
     return Feed((steps, streams), draw, 1)
+
+
+def regions(count: int, part: float = 1.0) -> Feed:
+    """Regions (count, 5) of two images, with corners from −3 to 17 times `part`; some lie partly or wholly outside."""
+    def draw(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        image, corners = rng.integers(2, size=(size[0], 1)), np.sort(rng.uniform(-3, 17, (size[0], 2, 2)), axis=1)
+        return np.concatenate([image, corners.reshape(-1, 4) * part], axis=1)
+    return Feed((count, 5), draw)
+
+
+def image_info(height: int, width: int) -> Feed:
+    """The height, the width and the scale of two images, which are alike."""
+    return Feed((2, 3), lambda rng, size: np.tile([height, width, 1], (size[0], 1)))
 
 
 @dataclass(frozen=True)
@@ -219,6 +232,10 @@ LOSS = [
          [(7, 3), (7, 3), labels(2, 7)], gradients=(0, 1), name="legacy"),
     Case("EuclideanLoss", bottoms=[X, X]),
     Case("EuclideanLoss", bottoms=[X, X, uniform(0, 2, *X)], gradients=(0, 1), name="weighted"),
+    Case("SmoothL1Loss", bottoms=[apart(7, 5), given(np.zeros((7, 5)))], tops=2, kinks=(-1, 1),
+         gradient={"tops": [0]}, skip=NO_BATCH),
+    Case("SmoothL1Loss", "smooth_l1_loss_param { sigma: 2 }", [X, X, uniform(0, 2, *X), uniform(0, 2, *X)],
+         gradients=(0, 1), name="weighted"),
     Case("HingeLoss", bottoms=[apart(7, 5), labels(5, 7)], kinks=(-1, 1)),
     Case("HingeLoss", "hinge_loss_param { norm: L2 }", [(7, 5), labels(5, 7)], name="squared"),
     Case("HingeLoss", "loss_param { ignore_label: 1 }", [apart(7, 5), labels(5, 7), uniform(0, 2, 7)], kinks=(-1, 1),
@@ -275,11 +292,11 @@ VISION = [
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", [apart(*X)]),
     Case("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", name="average"),
+    Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 ceil_mode: false }", [apart(2, 7, 8, 6)], name="floor"),
     Case("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }", [uniform(0.5, 2, *X)], name="stochastic"),
     Case("Pooling", "pooling_param { kernel_size: 2 }", [apart(*X)], tops=2, gradient={"tops": [0]}, name="mask"),
     Case("SPP", "spp_param { pyramid_height: 2 }", [apart(2, 3, 7, 5)]),
 ]
-
 
 
 def some_images() -> list[np.ndarray]:
@@ -348,6 +365,17 @@ DETECTION = [
          [(2, 60), uniform(0, 1, 2, 15), priors(5), uniform(0, 0.1, 2, 10), (2, 60)], gradients=(), name="two_stages"),
     Case("PriorBox", "prior_box_param { min_size: 20 max_size: 45 aspect_ratio: 2 clip: true }",
          [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=()),
+    Case("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 3 spatial_scale: 0.5 }",
+         [normal(2, 18, 7, 5, batch=None), regions(6)], gradients=(0,)),
+    Case("Proposal", "proposal_param { feat_stride: 4 base_size: 8 min_size: 2 ratio: 0.5 ratio: 2 scale: 1 scale: 0.5 "
+         "post_nms_topn: 9 }", [uniform(0, 1, 2, 8, 5, 3), normal(2, 16, 5, 3), image_info(20, 12)], tops=2,
+         gradients=()),
+    Case("ROIAlign", "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.5 pad_ratio: 0.1 }",
+         [normal(2, 5, 7, 6, batch=None), regions(9)], gradients=(0,)),
+    Case("ROIPooling", "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.5 }",
+         [apart(2, 4, 7, 5, batch=None), regions(6)], gradients=(0,)),
+    Case("ROIPooling", "roi_pooling_param { pooled_size: 1 pooled_size: 4 spatial_scale: -1 pad_ratio: 0.25 }",
+         [apart(2, 3, 7, 5, batch=None), regions(6, part=0.07)], gradients=(0,), name="relative"),
 ]
 
 CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA, *DETECTION]

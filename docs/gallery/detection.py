@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gallery.canvas import Box, Canvas, number
-from gallery.registry import drawing, example, run
+from gallery.registry import cells_where, drawing, example, run
 
 SIDE = 200  # pixels of the drawing for an image's width
 
@@ -80,3 +80,112 @@ def detection_output(canvas: Canvas) -> None:
     grid = canvas.grid(before.left, before.bottom + 18, found, "y[0, 0]", width=58)
     for j, words in enumerate(("image", "class", "score", "xmin", "ymin", "xmax", "ymax")):
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
+
+
+@drawing("Proposal")
+def proposal(canvas: Canvas) -> None:
+    """A map of three cells, each with one anchor, on an image of 12 × 4 pixels. The numbers t move the first anchor a
+    little to the right, and the third onto the second. Of two boxes at one place the one with the lower score (crossed
+    out) is left out. y has the others, the best first: the number of the image, and the corners.
+    """
+    ran = example("Proposal")
+    score, t, found = ran["score"][0, 1, 0], ran["t"][0, 0, 0], ran["y"]
+    before, after = Box(6, 28, 306, 128), Box(366, 28, 666, 128)
+    canvas.text(before.left, 18, "the anchors, with the scores", "strong")
+    canvas.text(after.left, 18, "the boxes", "strong")
+    for frame in (before, after):
+        canvas.rect(frame, "plot")
+    for cell in range(3):
+        spot = place(before, (cell / 3, 0, (cell + 1) / 3, 1))
+        canvas.rect(spot, "window")
+        canvas.text(spot.x, spot.y, number(score[cell]), "mono", "middle")
+        canvas.text(spot.x, spot.y + 18, f"t_x = {number(t[cell])}", "mono quiet", "middle")
+    for (_, x1, y1, x2, y2), kept in zip(found, score[[0, 2]], strict=True):
+        spot = place(after, (x1 / 12, y1 / 4, (x2 + 1) / 12, (y2 + 1) / 4))  # the last pixel is part of the box
+        canvas.rect(spot, "window")
+        middle = spot.x + (-24 if kept == score[0] else 24)  # beside the part that both boxes cover
+        canvas.text(middle, spot.y, number(kept), "mono", "middle")
+    canvas.text(middle, spot.y + 20, number(score[1]), "mono", "middle")
+    canvas.line([(middle - 15, spot.y + 16), (middle + 15, spot.y + 16)], "cross")
+    canvas.arrow((before.right + 10, before.y), (after.left - 10, after.y))
+    grid = canvas.grid(after.left, 164, found, "y", width=52)
+    for j, words in enumerate(("image", "x1", "y1", "x2", "y2")):
+        canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
+
+
+@drawing("ROIAlign")
+def roi_align(canvas: Canvas) -> None:
+    """A region (dashed) is not rounded to pixels. y holds the values of x at the corners of its bins (dots), here of
+    2 × 2 bins. A point between the middles of four pixels takes a part of each: the nearer a pixel, the more of it.
+    """
+    x = np.array([[1, 3, 2, 0, 4, 1], [4, 0, 1, 5, 2, 7], [7, 2, 6, 1, 0, 3], [2, 1, 3, 2, 8, 1]])
+    roi = [0, 1.25, 1, 4.75, 3]
+    ran = run('layer { type: "ROIAlign" bottom: "x" bottom: "roi" top: "y" roi_pooling_param { pooled_h: 2 pooled_w: 2 '
+              "} }", x=x[None, None], roi=[roi])
+    grid = canvas.grid(6, 32, x, "x[n, c]", width=44)
+    corner = grid.cell(0, 0)
+    side = corner.right - corner.left, corner.bottom - corner.top
+    _, x1, y1, x2, y2 = roi
+    box = Box(grid.box.left + x1 * side[0], grid.box.top + y1 * side[1], grid.box.left + x2 * side[0],
+              grid.box.top + y2 * side[1])
+    canvas.frame(box, "window second")
+    for i, j in np.ndindex(3, 3):
+        canvas.circle(box.left + j * (box.right - box.left) / 2, box.top + i * (box.bottom - box.top) / 2, 4, "dot")
+    top = canvas.grid(340, 45, ran["y"][0, 0], "y[r, c]", width=52)
+    canvas.arrow((grid.box.right + 14, top.box.y), (top.box.left - 10, top.box.y))
+    canvas.text(6, grid.box.bottom + 22, f"roi = {', '.join(map(number, roi))}", "mono quiet")
+    canvas.text(340, grid.box.bottom + 22, "Pooling AVE makes 2 × 2 bins of it", "quiet")
+
+
+@drawing("ROIPooling")
+def roi_pooling(canvas: Canvas) -> None:
+    """Two regions of one feature map, the second with a dashed frame. Each is cut into oh × ow bins, here 2 × 2, and
+    gives the largest number of each bin (lit). So y has one size, however large the regions are. Backward, the gradient
+    goes to the numbers that were chosen.
+    """
+    x = np.array([[1, 3, 2, 0, 4, 1], [4, 0, 1, 5, 2, 7], [7, 2, 6, 1, 0, 3], [2, 1, 3, 2, 8, 1], [0, 5, 1, 2, 1, 6]])
+    regions = [[0, 0, 0, 3, 3], [0, 4, 1, 5, 2]]
+    dy = np.array([[[[1, 2], [3, 4]]], [[[5, 6], [7, 8]]]])
+    ran = run('layer { type: "ROIPooling" bottom: "x" bottom: "roi" top: "y" roi_pooling_param { pooled_h: 2 '
+              "pooled_w: 2 } }", x=x[None, None], roi=regions, dy=dy)
+    chosen = cells_where(ran["dx"][0, 0] != 0)
+    grid = canvas.grid(6, 32, x, "x[n, c]", lit=chosen, width=30)
+    down = canvas.grid(440, 32, ran["dx"][0, 0], "dx[n, c]", kind="diff", lit=chosen, width=30)
+    for r, (_, x1, y1, x2, y2) in enumerate(regions):
+        rows, columns = range(y1, y2 + 1), range(x1, x2 + 1)
+        half = len(rows) // 2, len(columns) // 2
+        for i, j in np.ndindex(2, 2):
+            canvas.rect(grid.part(rows[i * half[0]:(i + 1) * half[0]], columns[j * half[1]:(j + 1) * half[1]]),
+                        "window", 3)
+        canvas.frame(grid.part(rows, columns), "window" if r == 0 else "window second")
+        top = canvas.grid(270, 19 + 100 * r, ran["y"][r, 0], f"y[r = {r}, c]", lit=[(0, 0), (0, 1), (1, 0), (1, 1)],
+                          width=34)
+        canvas.arrow((grid.box.right + 12, top.box.y), (top.box.left - 8, top.box.y))
+        canvas.text(270, top.box.bottom + 18, f"roi = {', '.join(map(str, regions[r]))}", "mono quiet")
+        canvas.arrow((top.box.right + 20, top.box.y), (down.box.left - 12, top.box.y), kind="line back")
+
+
+@drawing("PSROIPooling")
+def psroi_pooling(canvas: Canvas) -> None:
+    """The four channels of x are maps of the four parts of an object: each is high where it sees its own part. For a
+    region (dashed) of a 2 × 2 grid, bin (i, j) is the mean of its pixels (lit) in the channel that belongs to the bin.
+    Where an object fills the region, all four are high.
+    """
+    x = np.zeros((4, 4, 4))
+    places = [(range(1, 2), range(0, 2)), (range(1, 2), range(2, 4)), (range(2, 3), range(0, 2)),
+              (range(2, 3), range(2, 4))]
+    numbers = [(7, 9), (8, 6), (5, 9), (9, 9)]
+    for plane, (rows, columns), pair in zip(x, places, numbers, strict=True):
+        plane[rows[0], columns] = pair
+        plane[(rows[0] + 2) % 4, columns] = 1
+    ran = run('layer { type: "PSROIPooling" bottom: "x" bottom: "roi" top: "y" psroi_pooling_param { spatial_scale: 1 '
+              'output_dim: 1 group_size: 2 } }', x=x[None], roi=[[0, 0, 1, 3, 2]])
+    top = canvas.grid(520, 92, ran["y"][0, 0], "y[r, d]", lit=[(0, 0), (0, 1), (1, 0), (1, 1)], width=44)
+    for k, (rows, columns) in enumerate(places):
+        i, j = divmod(k, 2)
+        lit = [(row, column) for row in rows for column in columns]
+        grid = canvas.grid(6 + 236 * j, 19 + 148 * i, x[k], f"x[n, {k}], for bin ({i}, {j})", lit=lit, width=28)
+        canvas.frame(grid.part(range(1, 3), range(0, 4)), "window second")
+        canvas.text(grid.box.right + 10, grid.box.y + 4, f"mean\n= {number(ran['y'][0, 0, i, j])}", "mono")
+    canvas.arrow((468, top.box.y), (top.box.left - 10, top.box.y))
+    canvas.text(520, top.box.bottom + 20, "roi = 0, 0, 1, 3, 2", "mono quiet")

@@ -55,6 +55,20 @@ def euclidean(canvas: Canvas) -> None:
                 ([-2, -1, 0, 1, 2], [0, 0.5, 2, 4], [-2, -1, 0, 1, 2]))
 
 
+@drawing("SmoothL1Loss")
+def smooth_l1(canvas: Canvas) -> None:
+    """The loss of one number over its difference d from the target, x − t. Near 0 it is a square, as in EuclideanLoss.
+    Beyond 1 / σ² it is a straight line: the pull on a far number is 1, however far it is.
+    """
+    def with_sigma(sigma: float) -> Callable[[float], tuple[float, float]]:
+        return lambda d: one("SmoothL1Loss", "xt", "dx", f"smooth_l1_loss_param {{ sigma: {sigma} }}", x=[[d]], t=[[0]])
+    left, right = loss_curves(canvas, ("l", "l′", "d"), (-3, 3), (0, 3), (-1.2, 1.2),
+                              [with_sigma(1), with_sigma(2)], [-1, -0.25, 0.25, 1],
+                              ([-2, -1, 0, 1, 2], [0, 0.5, 1, 2], [-1, 0, 1]))
+    notes(left, (1.75, 1.0, "σ = 1"), (0.7, 2.1, "σ = 2"))
+    notes(right, (0.75, 0.35, "σ = 1"), (-1.5, 0.6, "σ = 2"))
+
+
 @drawing("SigmoidCrossEntropyLoss")
 def sigmoid_cross_entropy(canvas: Canvas) -> None:
     """The loss of one cell over its score x. With the target t = 1 a negative score is costly, with t = 0 a positive

@@ -42,6 +42,14 @@ from minicaffe.kernels.definitions.pooling import (
 )
 from minicaffe.kernels.definitions.recurrent import lstm_unit, lstm_unit_grad
 from minicaffe.kernels.definitions.reduce import row_sum
+from minicaffe.kernels.definitions.regions import (
+    region_max_pool,
+    region_max_pool_grad,
+    region_samples,
+    region_samples_grad,
+    region_vote,
+    region_vote_grad,
+)
 from minicaffe.kernels.definitions.softmax import softmax, softmax_grad
 from minicaffe.kernels.definitions.update import (
     adadelta_update,
@@ -109,6 +117,12 @@ __all__ = [
     "normalize_channels",
     "prelu",
     "put_slice",
+    "region_max_pool",
+    "region_max_pool_grad",
+    "region_samples",
+    "region_samples_grad",
+    "region_vote",
+    "region_vote_grad",
     "relu",
     "relu_grad",
     "rmsprop_update",

@@ -4,7 +4,9 @@ from minicaffe.layer.bases import Elementwise, LossLayer
 from minicaffe.layer.contract import Layer
 from minicaffe.layer.data_source import DataSource, source_of, warn_of_undeclared
 from minicaffe.layer.registry import (
+    class_of,
     create,
+    in_place_of,
     is_known,
     layer_class,
     limits,
@@ -16,6 +18,6 @@ from minicaffe.layer.registry import (
 )
 from minicaffe.layer.script_layer import ScriptLayer
 
-__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "create", "is_known", "layer_class",
-           "limits", "module_name", "register", "registered_types", "source_of", "type_hint", "unknown_type_hint",
-           "warn_of_undeclared"]
+__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "class_of", "create", "in_place_of",
+           "is_known", "layer_class", "limits", "module_name", "register", "registered_types", "source_of", "type_hint",
+           "unknown_type_hint", "warn_of_undeclared"]

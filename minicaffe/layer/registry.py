@@ -12,6 +12,7 @@ import numpy as np
 from minicaffe import plugins
 from minicaffe.errors import LayerError, near_names
 from minicaffe.layer.script_layer import ScriptLayer
+from minicaffe.log import At, log
 from minicaffe.proto.forks import fork_type_hint
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Arity = int | tuple[int, int | None]  # how many blobs: so many, or the least and the greatest number
 
 _types: dict[str, type[Layer]] = {}
+_built_in: dict[tuple[str, str], type[Layer]] = {}  # (module, class) of a Python layer of others -> our layer for it
 
 
 def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
@@ -50,6 +52,19 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
     return keep
 
 
+def in_place_of(module: str, name: str) -> Callable[[type[Layer]], type[Layer]]:
+    """Class decorator: make a layer class run where a net names a Python layer by this module and this class.
+
+    A module of the user's own that has the name comes first.
+    """
+
+    def keep(cls: type[Layer]) -> type[Layer]:
+        _built_in[module, name] = cls
+        return cls
+
+    return keep
+
+
 def registered_types() -> list[str]:
     """All layer types that are known now, sorted; those of installed packages only once they have been loaded."""
     importlib.import_module("minicaffe.layers")
@@ -68,6 +83,21 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
         raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}", hint=unknown_type_hint(type_name))
     plugins.check_permitted(plugins.LAYER, type_name, f"layer {layer_name!r} ({type_name})")
     return _types[type_name]
+
+
+def class_of(param: Any) -> type[Layer]:
+    """Return the class of the layer that a LayerParameter describes: that of its type, or a built-in Python layer.
+
+    LayerError as `layer_class` raises it.
+    """
+    cls, built_in = layer_class(param.type, param.name), _built_in_for(param)
+    return built_in if built_in and not plugins.find_file(param.python_param.module) else cls
+
+
+def _built_in_for(param: Any) -> type[Layer] | None:
+    """Return our layer for the Python layer that a LayerParameter names; None for any other layer."""
+    p = param.python_param
+    return _built_in.get((p.module, p.layer)) if layer_class(param.type, param.name).users_code else None
 
 
 def is_known(type_name: str) -> bool:
@@ -92,7 +122,12 @@ def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) ->
 
     `permissive` turns the error for a field that the layer does not read into a warning.
     """
-    layer = layer_class(param.type, param.name)(param, dtype=dtype)
+    cls = class_of(param)
+    if cls.users_code and _built_in_for(param):
+        p = param.python_param
+        log(At.TYPE_LOOKED_UP, f"layer {param.name!r} ({param.type}) runs {p.layer} of {plugins.find_file(p.module)}, "
+                               f"and not the {p.module}.{p.layer} that is built in")
+    layer = cls(param, dtype=dtype)
     layer.check_fields(permissive)
     return layer
 

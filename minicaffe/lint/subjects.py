@@ -19,7 +19,7 @@ from typing import Any
 from minicaffe import log, passes
 from minicaffe.analysis import data_tops
 from minicaffe.errors import LayerError, MinicaffeError
-from minicaffe.layer import DataSource, Layer, LossLayer, layer_class
+from minicaffe.layer import DataSource, Layer, LossLayer, class_of
 from minicaffe.lint.registry import Finding
 from minicaffe.net import Net
 from minicaffe.net.location import Location
@@ -308,7 +308,7 @@ def without_missing_mean(layer: Any, phase: int) -> Any:
 def _class(layer: Any) -> type[Layer] | None:
     """Return the class of a layer, or None if its type is unknown, which is reported when the net is made."""
     try:
-        return layer_class(layer.type, layer.name)
+        return class_of(layer)
     except MinicaffeError:
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minicaffe.errors import LayerError, NetError
-from minicaffe.layer import Layer, is_known, layer_class, limits
+from minicaffe.layer import Layer, class_of, is_known, limits
 from minicaffe.log import At, log
 from minicaffe.passes.insert_splits import is_split, of_layer, unknown_bottom
 
@@ -41,7 +41,7 @@ def classes_of(net: Any, allow_python: bool) -> list[type[Layer]]:
 def _class_of(layers: Sequence[Any], i: int, allow_python: bool) -> type[Layer]:
     layer = layers[i]
     try:
-        cls = layer_class(layer.type, layer.name)
+        cls = class_of(layer)
         if cls.users_code and not allow_python:
             p = layer.python_param
             raise LayerError(

@@ -15,7 +15,6 @@ FIRST_NUMBER = 5800  # from here on caffe.proto numbers fields and enum values t
 _LAST_OF_BVLC = 148  # the last field of LayerParameter that BVLC has
 
 SSD = "the SSD fork"
-FAST_RCNN = "the Fast R-CNN fork"
 RFCN = "the R-FCN fork"
 CASCADE = "the cascade R-CNN fork"
 SEGNET = "the SegNet fork"
@@ -51,9 +50,7 @@ FORK_FIELDS = {
 
 _TYPES = {
     SSD: "AnnotatedData DetectionEvaluate MultiBoxLoss VideoData",
-    FAST_RCNN: "ROIPooling SmoothL1Loss",
-    "forks of Faster R-CNN": "Proposal ROIAlign",
-    RFCN: "BoxAnnotatorOHEM PSROIPooling SmoothL1LossOHEM SoftmaxWithLossOHEM",
+    RFCN: "BoxAnnotatorOHEM SmoothL1LossOHEM SoftmaxWithLossOHEM",
     CASCADE: "BoxGroupOutput DecodeBBox DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData FrcnnOutput "
              "HardMining ProposalTarget ScaleRoute",
     SEGNET: "DenseImageData Upsample",

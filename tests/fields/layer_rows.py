@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from net_tools import inputs, layer
 from rows import ALLOWED, ERROR, WARNING, Row
 
+REGIONS = inputs(x=(2, 3, 7, 5), r=(4, 5))
 IMAGES, VECTORS, LABELS = inputs(x=(2, 3, 7, 5)), inputs(x=(4, 5)), inputs(label=(4,))
 NUMBER = {"zero": ALLOWED, "negative": ALLOWED, "nan": ERROR, "inf": ERROR}  # any finite number
 AXIS = {"zero": ALLOWED, "negative": ALLOWED}  # negative ones count from the end
@@ -113,7 +114,8 @@ TABLES = [
             "slice_param", "tanh_param", "threshold_param", "window_data_param", "python_param", "prelu_param",
             "spp_param", "reshape_param", "log_param", "flatten_param", "reduction_param", "embed_param",
             "tile_param", "batch_norm_param", "elu_param", "bias_param", "scale_param", "input_param", "crop_param",
-            "parameter_param", "recurrent_param", "swish_param", "clip_param")],
+            "parameter_param", "recurrent_param", "swish_param", "clip_param", "proposal_param", "psroi_pooling_param",
+            "roi_pooling_param", "smooth_l1_loss_param")],
     ]),
     Table("ParamSpec", one("InnerProduct", "inner_product_param", "num_output: 2", more="param { }"), "param", [
         Row("name", "'' is no name, and nothing is shared", empty=ALLOWED),
@@ -260,9 +262,43 @@ TABLES = [
         Row("global_pooling", "the image is the kernel", alone=(ERROR, "global_pooling: true")),
         Row("round_mode", "with one window nothing is rounded",
             alone=(WARNING, "clear kernel_size global_pooling: true round_mode: FLOOR")),
+        Row("ceil_mode", "another name of round_mode, which must not say something else",
+            alone=(ERROR, "round_mode: FLOOR ceil_mode: true")),
     ]),
     Table("SPPParameter", one("SPP", "spp_param", "pyramid_height: 1"), "spp_param", [
         Row("pyramid_height", "there must be a level", **SIZE), Row("pool", "a choice"), ENGINE]),
+
+    # --- detection -----------------------------------------------------------------------------------------
+    Table("ROIPoolingParameter", one("ROIPooling", "roi_pooling_param", "pooled_h: 2 pooled_w: 3", REGIONS, "x r"),
+          "roi_pooling_param", [
+        *[Row(name, "a region has bins", **SIZE) for name in ("pooled_h", "pooled_w")],
+        Row("spatial_scale", "-1 is for regions that are parts of the image", zero=ERROR, negative=ALLOWED, nan=ERROR,
+            inf=ERROR),
+        Row("pad_ratio", "0 widens nothing", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR),
+        Row("pooled_size", "a region has bins; not beside pooled_h", zero=ERROR,
+            context="clear pooled_h clear pooled_w pooled_size: 1 pooled_size: 1",
+            alone=(ERROR, "pooled_size: 2 pooled_size: 3")),
+    ]),
+    Table("ProposalParameter",
+          one("Proposal", "proposal_param", "ratio: 1 scale: 1", inputs(p=(1, 2, 3, 5), q=(1, 4, 3, 5), r=(1, 3)),
+              "p q r"),
+          "proposal_param", [
+        Row("feat_stride", "all cells would be one", **SIZE),
+        Row("base_size", "a box has pixels", **SIZE),
+        Row("min_size", "0 leaves out none", zero=ALLOWED),
+        *[Row(name, "a box has pixels, and there must be one", zero=ERROR, negative=ERROR, nan=ERROR, inf=ERROR,
+              missing=(ERROR, f"clear {name}")) for name in ("ratio", "scale")],
+        *[Row(name, "nothing would be put out", **SIZE) for name in ("pre_nms_topn", "post_nms_topn")],
+        Row("nms_thresh", "0 leaves out all that touch; below 0 and above 1 it is no part", zero=ALLOWED,
+            negative=ERROR, nan=ERROR, inf=ERROR),
+    ]),
+    Table("PSROIPoolingParameter",
+          one("PSROIPooling", "psroi_pooling_param", "spatial_scale: 1 output_dim: 3 group_size: 1", REGIONS, "x r"),
+          "psroi_pooling_param", [
+        Row("spatial_scale", "all regions would be one point", zero=ERROR, negative=ERROR, nan=ERROR, inf=ERROR),
+        Row("output_dim", "a top has channels", zero=ERROR, negative=ERROR),
+        Row("group_size", "a region has bins", zero=ERROR, negative=ERROR),
+    ]),
 
     # --- common, recurrent, normalization ---------------------------------------------------------------------
     Table("RecurrentParameter", one("RNN", "recurrent_param", "num_output: 2", inputs(x=(3, 2, 5), c=(3, 2)), "x c"),
@@ -419,6 +455,9 @@ TABLES = [
                                           inputs(x=(4, 5), z=(4, 5)) + LABELS, "x z label"), "contrastive_loss_param", [
         Row("margin", "a distance; at 0 nothing is pushed apart", zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR),
         Row("legacy_version", "a choice")]),
+    Table("SmoothL1LossParameter", one("SmoothL1Loss", "smooth_l1_loss_param", "", inputs(x=(4, 5), t=(4, 5)), "x t"),
+          "smooth_l1_loss_param", [
+        Row("sigma", "its square divides", zero=ERROR, negative=ERROR, nan=ERROR, inf=ERROR)]),
     Table("HingeLossParameter", one("HingeLoss", "hinge_loss_param", "", VECTORS + LABELS, "x label"),
           "hinge_loss_param", [Row("norm", "a choice")]),
     Table("InfogainLossParameter", one("InfogainLoss", "infogain_loss_param", "", inputs(x=(4, 5), h=(5, 5)) + LABELS,

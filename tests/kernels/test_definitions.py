@@ -150,6 +150,42 @@ def test_expected_pool():
     np.testing.assert_allclose(dx, [[[[-0.1, 0.1, 0], [0.3, 0.5, 0]]]], rtol=1e-6)
 
 
+def test_region_max_pool():
+    """The region is both rows and the last two columns; its two bins share a column, where 5 is the largest number."""
+    x, y, index = floats([[[[9, 1, 2], [9, 5, 3]]]]), floats([[[[0, 0, 0]]]]), np.zeros((1, 1, 1, 3), np.int32)
+    rows, columns = np.array([[[0, 2]]], np.int32), np.array([[[1, 2], [1, 3], [3, 3]]], np.int32)  # the last is empty
+    image, dx = np.array([0], np.int32), floats([[[[7, 7, 7], [7, 7, 7]]]])
+    kernels.region_max_pool(x, image, rows, columns, y, index)
+    kernels.region_max_pool_grad(floats([[[[1, 10, 100]]]]), image, index, dx)
+
+    np.testing.assert_array_equal(y, [[[[5, 5, 0]]]])
+    np.testing.assert_array_equal(index, [[[[4, 4, -1]]]])
+    np.testing.assert_array_equal(dx, [[[[0, 0, 0], [0, 11, 0]]]])
+
+
+def test_region_vote():
+    """Two bins side by side: the first reads channel 0, the second channel 1; each is the mean of its pixels."""
+    x, y, dx = floats([[[[1, 3, 9]], [[9, 4, 8]]]]), floats([[[[0, 0]]]]), floats([[[[7, 7, 7]], [[7, 7, 7]]]])
+    rows, columns = np.array([[[0, 1]]], np.int32), np.array([[[0, 2], [1, 3]]], np.int32)
+    image = np.array([0], np.int32)
+    kernels.region_vote(x, image, rows, columns, y)
+    kernels.region_vote_grad(floats([[[[4, 10]]]]), image, rows, columns, dx)
+
+    np.testing.assert_array_equal(y, [[[[2, 6]]]])
+    np.testing.assert_array_equal(dx, [[[[2, 2, 0]], [[0, 5, 5]]]])
+
+
+def test_region_samples():
+    """Halfway between 2 and 4 the value is 3; at the outer edge of the last pixel it is 8; beyond there is nothing."""
+    x, y, dx = floats([[[[2, 4, 8]]]]), floats([[[[7, 7, 7]]]]), floats([[[[7, 7, 7]]]])
+    image, h, w = np.array([0], np.int32), floats([[0]]), floats([[0.5, 2.5, 2.75]])
+    kernels.region_samples(x, image, h, w, y)
+    kernels.region_samples_grad(floats([[[[2, 10, 100]]]]), image, h, w, dx)
+
+    np.testing.assert_array_equal(y, [[[[3, 8, 0]]]])
+    np.testing.assert_array_equal(dx, [[[[1, 1, 10]]]])
+
+
 def test_scatter_add():
     """A row that is named twice gets both of its values."""
     out = floats([[1, 1], [1, 1], [1, 1]])

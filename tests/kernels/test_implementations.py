@@ -221,7 +221,31 @@ def lstm_unit_grads(normal):
         yield c, gates, normal(*c.shape), normal(*c.shape), normal(*c.shape), normal(*c.shape), normal(*gates.shape)
 
 
-OTHERS = {"prelu": prelus, "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
+def regions_of(name):
+    """The cases of a kernel that pools over regions: one region and many, more than one image, bins without a pixel."""
+    def made(normal):
+        draw = np.random.default_rng(11)
+        for (N, D, H, W), R, (oh, ow) in (((1, 3, 5, 7), 1, (2, 1)), ((2, 4, 6, 9), 13, (3, 2)),
+                                          ((3, 7, 33, 41), 60, (2, 5))):
+            image = draw.integers(N, size=R).astype(np.int32)
+            # places up to the edge; about half of the bins end before they begin
+            rows, columns = (draw.integers(size + 1, size=(R, count, 2)).astype(np.int32)
+                             for size, count in ((H, oh), (W, ow)))
+            y, index = normal(R, D, oh, ow), draw.integers(-1, H * W, (R, D, oh, ow)).astype(np.int32)
+            x, maps = normal(N, D, H, W).round(1), normal(N, D * oh * ow, H, W)
+            h, w = ((draw.uniform(-1, size, (R, count))).astype(x.dtype) for size, count in ((H, oh), (W, ow)))
+            if name == "region_max_pool":
+                yield x, image, rows, columns, y.copy(), None
+            yield {"region_max_pool": (x, image, rows, columns, y, index), "region_max_pool_grad": (y, image, index, x),
+                   "region_vote": (maps, image, rows, columns, y), "region_vote_grad": (y, image, rows, columns, maps),
+                   "region_samples": (x, image, h, w, y), "region_samples_grad": (y, image, h, w, x)}[name]
+    return made
+
+
+REGIONS = ("region_max_pool", "region_max_pool_grad", "region_vote", "region_vote_grad",
+           "region_samples", "region_samples_grad")
+OTHERS = {"prelu": prelus, **{name: regions_of(name) for name in REGIONS},
+          "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
           "negative_power": negative_powers, "take_step": steps, "lstm_unit": lstm_units,
           "lstm_unit_grad": lstm_unit_grads, "vector_length": vector_lengths, "divide_vectors": divided_vectors,
@@ -284,6 +308,7 @@ ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
         "max_pool_grad", "nms", "divide_vectors", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
+        "region_max_pool", "region_max_pool_grad", "region_vote_grad", "region_samples",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
 WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering
@@ -337,7 +362,8 @@ def test_no_kernel_is_left_out():
 
 ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> relative and absolute error
     "softmax": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
-    **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad"), (0, 1e-6)),
+    **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "region_vote",
+                     "region_samples_grad"), (0, 1e-6)),
     **dict.fromkeys(("correlate", "correlate_data_grad", "correlate_weight_grad"), (0, 2e-5))}
 
 

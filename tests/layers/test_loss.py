@@ -24,6 +24,7 @@ from minicaffe.layers import (
     InfogainLossLayer,
     MultinomialLogisticLossLayer,
     SigmoidCrossEntropyLossLayer,
+    SmoothL1LossLayer,
     SoftmaxLayer,
     SoftmaxWithLossLayer,
 )
@@ -852,6 +853,7 @@ def test_forward_leaves_diffs_alone():
     """No loss uses a bottom's diff as scratch in forward, as Caffe's HingeLoss does."""
     for cls, *arrays in ((HingeLossLayer, normal(4, 3), labels((4,), 3)),
                          (EuclideanLossLayer, normal(4, 3), normal(4, 3)),
+                         (SmoothL1LossLayer, normal(4, 3), normal(4, 3), normal(4, 3, seed=2), normal(4, 3, seed=3)),
                          (SigmoidCrossEntropyLossLayer, normal(4, 3), targets(4, 3)),
                          (SoftmaxWithLossLayer, normal(4, 3), labels((4,), 3)),
                          (MultinomialLogisticLossLayer, targets(4, 3), labels((4,), 3)),
@@ -887,6 +889,91 @@ def test_euclidean_gradient(mode):
     assert pytest.approx(((a.reshape(b.shape) - b) ** 2).sum() / 2 / z) == run(EuclideanLossLayer, a, b, **fields)[0]
     gradient(EuclideanLossLayer, a, b, **fields)
     gradient(EuclideanLossLayer, a, b, [0.3, 2], **fields)
+
+
+def smooth_l1(x, t, w_in, w_out, sigma):
+    """Σ w_out · l, one number at a time."""
+    total = 0.0
+    for values in zip(*(np.ravel(a) for a in (x, t, w_in, w_out)), strict=True):
+        x_i, t_i, inside, outside = map(float, values)
+        d = abs(inside * (x_i - t_i))
+        total += outside * (0.5 * (sigma * d) ** 2 if d < 1 / sigma ** 2 else d - 0.5 / sigma ** 2)
+    return total
+
+
+def test_smooth_l1_by_hand():
+    """With σ = 2 the square ends at 1/4: 0.1 costs 2 · 0.1², and 3 costs 3 − 1/8. The batch of 2 divides."""
+    loss, _, (dx, dt), _ = run(SmoothL1LossLayer, [[0.1, 5], [-3, 1]], [[0, 2], [0, 1]], loss_weight=[0.5],
+                               smooth_l1_loss_param={"sigma": 2})
+
+    assert 0.5 * (0.02 + 2.875 + 2.875) / 2 == pytest.approx(loss)
+    np.testing.assert_allclose(dx, [[0.1, 0.25], [-0.25, 0]])
+    np.testing.assert_array_equal(-dx, dt)
+
+
+@pytest.mark.parametrize("sigma", [1, 3, 0.5])
+@pytest.mark.parametrize("shape", [(7,), (5, 8), (2, 7, 5, 3)])
+def test_smooth_l1_formula(sigma, shape):
+    """The weights stand inside and outside of the function; the first axis divides. Finite differences agree."""
+    x, t, w_in, w_out = (normal(*shape, seed=i) for i in range(4))
+    w_in[0] = 0  # a number that is left out
+    param = {"smooth_l1_loss_param": {"sigma": sigma}}
+
+    plain = run(SmoothL1LossLayer, x, t, **param)[0]
+    assert pytest.approx(smooth_l1(x, t, np.ones(shape), np.ones(shape), sigma) / shape[0]) == plain
+    loss, _, (dx, *_), _ = run(SmoothL1LossLayer, x, t, w_in, w_out, **param)
+    assert pytest.approx(smooth_l1(x, t, w_in, w_out, sigma) / shape[0]) == loss
+    assert not dx[0].any()
+    gradient(SmoothL1LossLayer, x, t, w_in, w_out, **param)
+
+
+def test_smooth_l1_is_euclidean_near_zero():
+    """Where every difference is below 1 / σ², it is σ² times the Euclidean loss; a large σ makes it Σ |d|."""
+    x, t = normal(4, 3), normal(4, 3) + np.random.default_rng(1).uniform(-0.2, 0.2, (4, 3))
+    want = run(EuclideanLossLayer, x, t)
+    near = run(SmoothL1LossLayer, x, t, smooth_l1_loss_param={"sigma": 2})
+    far = run(SmoothL1LossLayer, x, t, smooth_l1_loss_param={"sigma": 1e6})
+
+    assert near[0] == pytest.approx(4 * want[0])
+    np.testing.assert_allclose(near[2][0], 4 * want[2][0])
+    assert far[0] == pytest.approx(np.abs(x - t).sum() / 4)
+
+
+def test_smooth_l1_of_each_place():
+    """The second top has the sum over the channels for each place, not divided; the batch makes the loss of it."""
+    x, t = normal(2, 7, 5, 3), normal(2, 7, 5, 3, seed=1)
+    loss, (_, places), diffs, _ = run(SmoothL1LossLayer, x, t, tops=2)
+
+    assert places.shape == (2, 1, 5, 3)
+    assert loss == pytest.approx(places.sum() / 2)
+    np.testing.assert_array_equal(diffs[0], run(SmoothL1LossLayer, x, t)[2][0])
+
+
+def test_smooth_l1_of_four_axes_and_two():
+    """Caffe's blobs of (N, K) and (N, K, 1, 1) are one thing, and an empty batch has the loss 0."""
+    x, t = normal(4, 3), normal(4, 3, seed=1)
+
+    assert run(SmoothL1LossLayer, x, t.reshape(4, 3, 1, 1))[0] == run(SmoothL1LossLayer, x, t)[0]
+    assert run(SmoothL1LossLayer, x[:0], t[:0])[0] == 0
+
+
+@pytest.mark.parametrize(("shapes", "fields", "message"), [
+    ([(4, 3)] * 3, {}, "takes 2 bottoms or 4, got 3: w_in and w_out must be given together"),
+    ([(4, 3), (3, 4)], {}, r"bottom\[1\] \(3, 4\) must have the shape of bottom\[0\] \(4, 3\)"),
+    ([(4, 3), (4, 3), (4, 3), (4, 1)], {}, r"bottom\[3\] \(4, 1\) must have the shape of bottom\[0\] \(4, 3\)"),
+    ([(), ()], {}, r"bottom\[0\] must have an axis for the batch"),
+    ([(4, 3), (4, 3)], {"smooth_l1_loss_param": {"sigma": 0}}, "sigma must be positive, got 0"),
+])
+def test_smooth_l1_errors(shapes, fields, message):
+    """Weights that stand alone, other shapes and a σ of 0 are errors."""
+    with pytest.raises(LayerError, match=message):
+        run(SmoothL1LossLayer, *(np.ones(shape) for shape in shapes), **fields)
+
+
+def test_smooth_l1_of_each_place_needs_channels():
+    """A second top is refused for one number a sample."""
+    with pytest.raises(LayerError, match=r"bottom\[0\] \(4,\) must have a channel axis for a second top"):
+        run(SmoothL1LossLayer, np.ones(4), np.ones(4), tops=2)
 
 
 def test_multinomial_behind_softmax_is_softmax_with_loss():

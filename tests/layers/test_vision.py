@@ -374,6 +374,28 @@ class TestPooling:
         dx, = run_backward(layer, bottom, top, 8)
         np.testing.assert_array_equal([[[[2, 2], [2, 2]]]], dx)
 
+    @pytest.mark.parametrize(("fields", "sizes"), [
+        ({}, (4, 5)), ({"ceil_mode": True}, (4, 5)), ({"ceil_mode": False}, (3, 4)),
+        ({"ceil_mode": True, "round_mode": "CEIL"}, (4, 5)), ({"ceil_mode": False, "round_mode": "FLOOR"}, (3, 4)),
+        ({"ceil_mode": False, "pad_h": 1, "pad_w": 0}, (4, 4)), ({"pad_h": 1, "pad_w": 0}, (5, 5)),
+    ])
+    def test_ceil_mode(self, fields, sizes):
+        """The forks' ceil_mode is round_mode under another name: true, which is the default, rounds up."""
+        x = normal(2, 3, 8, 10)
+        _, top = run_forward(make("Pooling", kernel_size=3, stride=2, **fields), x)
+        others = {name: value for name, value in fields.items() if not name.endswith("_mode")}
+        mode = "CEIL" if fields.get("ceil_mode", True) else "FLOOR"
+        _, want = run_forward(make("Pooling", kernel_size=3, stride=2, round_mode=mode, **others), x)
+
+        assert top[0].shape[2:] == sizes
+        np.testing.assert_array_equal(top[0].data, want[0].data)
+
+    @pytest.mark.parametrize(("ceil", "mode"), [(True, "FLOOR"), (False, "CEIL")])
+    def test_ceil_mode_against_round_mode(self, ceil, mode):
+        """Where both are given and say different things, that is an error that names both."""
+        assert_fails(f"pooling_param.ceil_mode contradicts round_mode: {mode}, got {ceil}", "Pooling", [(2, 3, 7, 5)],
+                     kernel_size=3, ceil_mode=ceil, round_mode=mode)
+
     @pytest.mark.parametrize("method", ["MAX", "AVE"])
     @pytest.mark.parametrize(("shape", "fields", "kernel", "stride", "pad", "sizes"), POOLINGS)
     def test_formula(self, method, shape, fields, kernel, stride, pad, sizes):

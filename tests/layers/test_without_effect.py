@@ -28,6 +28,8 @@ CASES = [
      "batch_norm_param.moving_average_fraction has no effect: use_global_stats is true"),
     ("Pooling", "x", "pooling_param { global_pooling: true round_mode: FLOOR }",
      "pooling_param.round_mode has no effect: global_pooling is true"),
+    ("Pooling", "x", "pooling_param { global_pooling: true ceil_mode: false }",
+     "pooling_param.ceil_mode has no effect: global_pooling is true"),
     ("Convolution", "x", "convolution_param { num_output: 2 kernel_size: 3 bias_term: false bias_filler { value: 1 } }",
      "convolution_param.bias_filler has no effect: bias_term is false"),
     ("InnerProduct", "x", "inner_product_param { num_output: 2 bias_term: false bias_filler { value: 1 } }",

@@ -225,8 +225,8 @@ def test_depthwise_types(tmp_path, name):
     assert hint.startswith("a depthwise convolution is Convolution with group: <channels>")
 
 
-@pytest.mark.parametrize(("name", "fork"), [("Interp", "DeepLab and PSPNet forks"), ("SmoothL1Loss", "Fast R-CNN fork"),
-                                            ("Permute", "SSD fork"), ("Normalize", "SSD fork"), ("Axpy", "SENet fork"),
+@pytest.mark.parametrize(("name", "fork"), [("Interp", "DeepLab and PSPNet forks"), ("SmoothL1LossOHEM", "R-FCN fork"),
+                                            ("MultiBoxLoss", "SSD fork"), ("Axpy", "SENet fork"),
                                             ("ReLU6", "MobileNet forks"), ("SegAccuracy", "DeepLab and PSPNet forks")])
 def test_layer_types_of_forks(tmp_path, name, fork):
     """An error names the fork, and no type of Caffe that is only spelt like it, such as Filter for Interp."""

@@ -20,6 +20,9 @@ class PythonLayer(Layer):
     layer, such as `net.layers[0].set_roidb(roidb)`, reaches the user's object.
     A subclass of minicaffe.layer.Layer may use and declare all that a layer of minicaffe's own may.
 
+    One Python layer is built in: rpn.proposal_layer.ProposalLayer of py-faster-rcnn, which runs where there is no file
+    of that name (minicaffe/layers/detection/_py_faster_rcnn.py). It is no user's code.
+
     Forward   what the class writes
     Backward  what the class writes
 

@@ -27,25 +27,27 @@ class PoolingLayer(PoolingBase):
               PoolingBase: minicaffe/layers/vision/_pooling.py
 
     Bottom    x (N, C, H, W)
-    Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would
-              begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
+    Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode or ceil_mode, + 1; with padding, a window
+              that would begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
     Params    pooling_param: pool (MAX), kernel_size=k (must be given, unless the window is the image) or kernel_h
               kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
-              is the image, false), round_mode (CEIL), engine (accepted, without effect, DEFAULT)
+              is the image, false), round_mode (CEIL), ceil_mode (another name of round_mode, in the forks cascade-rcnn
+              and soeaver: false is FLOOR, true), engine (accepted, without effect, DEFAULT)
     In place  no: the top has a shape of its own
     Phase     STOCHASTIC draws in TRAIN and averages in TEST; in a training, what it draws follows from the seed, the
               update, the part of the batch and the layer's name
     Errors    LayerError when x has not four axes, when there is no kernel, when kernel or stride is 0, when one of
               the two numbers of kernel, stride or pad is missing, or both ways of giving them are used, when a pad is
               not less than the kernel, when STOCHASTIC is padded, when global_pooling comes with a kernel, pad or
-              stride, when the window does not fit or the last one would begin beyond the image, when another method
-              than MAX has a second top
+              stride, when round_mode and ceil_mode contradict each other, when the window does not fit or the last
+              one would begin beyond the image, when another method than MAX has a second top
     Derived   docs/maths/vision.md#pooling
     See       Zeiler and Fergus, ICLR 2013, on stochastic pooling
     """
 
     message = "pooling_param"
     param: PoolingParameter
+    fork_fields = ("ceil_mode",)
     tops = (1, 2)
     recordable = True
     can_dry_run = True
@@ -58,7 +60,7 @@ class PoolingLayer(PoolingBase):
         self.recordable = len(top) == 1 and p.pool != p.STOCHASTIC
         if len(top) > 1:
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
-        self.check_effect(not p.global_pooling, "round_mode", "global_pooling is true")
+        self.rounds_up = self._rounds_up()
         if p.global_pooling:
             self.check(self.kernel == (0, 0), "global_pooling",
                        f"cannot be set beside the kernel {self.kernel}, because the window is the whole image")
@@ -78,7 +80,7 @@ class PoolingLayer(PoolingBase):
             self.fail(f"bottom[0] must have the 4 axes (N, C, H, W), got {shape}")
         if p.global_pooling:
             self.kernel = shape[2:]
-        sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=p.round_mode == p.CEIL)
+        sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=self.rounds_up)
         for y in top:
             y.reshape(*shape[:2], *sizes)
         # backward and the second top need the chosen pixels, and a random draw writes them anyway; without any of
@@ -96,3 +98,16 @@ class PoolingLayer(PoolingBase):
             return
         x, dy, dx = bottom[0].data, top[0].diff, bottom[0].diff
         self.pool_grad(x, dy, self.index, self.kernel, self.stride, self.pad, dx)
+
+    def _rounds_up(self):
+        """Return whether the number of windows is rounded up, as round_mode or ceil_mode says."""
+        p = self.param
+        for field in ("round_mode", "ceil_mode"):
+            self.check_effect(not p.global_pooling, field, "global_pooling is true")
+        up = p.round_mode == p.CEIL
+        if not p.HasField("ceil_mode"):
+            return up
+        self.check(up == p.ceil_mode or not p.HasField("round_mode"), "ceil_mode",
+                   f"contradicts round_mode: {p.RoundMode.Name(p.round_mode)}",
+                   hint="they are two names for one choice: remove one of them")
+        return p.ceil_mode
