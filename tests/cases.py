@@ -228,6 +228,8 @@ LOSS = [
 
 UTILITY = [
     Case("ArgMax", "argmax_param { out_max_val: true top_k: 2 }", [apart(*X)], gradients=()),
+    Case("Axpy", bottoms=[(2, 7), X, X]),
+    Case("Axpy", bottoms=[(2, 7, 1, 1), X, X], name="four_axes"),
     Case("BatchReindex", bottoms=[X, given([1, 0, 1, 1])], gradients=(0,), skip=NO_BATCH),
     Case("Concat", bottoms=[(2, 7, 5), (2, 3, 5)]),
     Case("Concat", "concat_param { axis: -1 }", [(2, 7, 5), (2, 7, 3), (2, 7, 4)], name="three"),
@@ -257,8 +259,11 @@ VISION = [
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",
          [(2, 3, 4, 5, 7)], name="three_axes", skip={"replay": "three spatial axes go to the reference"}),
+    Case("ConvolutionDepthwise", "convolution_param { num_output: 14 kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [(2, 7, 5, 4), (2, 7, 3, 1)], gradients=(0,)),
     Case("Deconvolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 bias_term: false }"),
+    Case("DepthwiseConvolution", "convolution_param { num_output: 7 kernel_size: 3 pad: 1 group: 7 }"),
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", [apart(*X)]),
     Case("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", name="average"),
