@@ -276,6 +276,78 @@ class LayerParameter(Message):
     def swish_param(self) -> SwishParameter: ...
     @property
     def clip_param(self) -> ClipParameter: ...
+    @property
+    def multibox_loss_param(self) -> MultiBoxLossParameter:
+        """Layer types of Caffe's forks. These numbers mean the same in all forks that have the field"""
+    @property
+    def permute_param(self) -> PermuteParameter: ...
+    @property
+    def prior_box_param(self) -> PriorBoxParameter: ...
+    @property
+    def detection_output_param(self) -> DetectionOutputParameter: ...
+    @property
+    def norm_param(self) -> NormalizeParameter: ...
+    @property
+    def yolo_detection_output_param(self) -> YoloDetectionOutputParameter: ...
+    @property
+    def yolov3_detection_output_param(self) -> Yolov3DetectionOutputParameter: ...
+    @property
+    def box_annotator_ohem_param(self) -> BoxAnnotatorOHEMParameter: ...
+    @property
+    def psroi_pooling_param(self) -> PSROIPoolingParameter: ...
+    @property
+    def roi_pooling_param(self) -> ROIPoolingParameter: ...
+    @property
+    def smooth_l1_loss_param(self) -> SmoothL1LossParameter: ...
+    @property
+    def bn_param(self) -> BNParameter:
+        """Each of these has another number in each fork, or a number that BVLC uses for something else"""
+    @property
+    def upsample_param(self) -> UpsampleParameter: ...
+    @property
+    def interp_param(self) -> InterpParameter: ...
+    @property
+    def shuffle_channel_param(self) -> ShuffleChannelParameter: ...
+    @property
+    def reorg_param(self) -> ReorgParameter: ...
+    @property
+    def relu6_param(self) -> ReLUParameter: ...
+    @property
+    def transpose_param(self) -> TransposeParameter: ...
+    @property
+    def reverse_param(self) -> ReverseParameter: ...
+    @property
+    def lstm_param(self) -> LSTMParameter: ...
+    @property
+    def continuation_indicator_param(self) -> ContinuationIndicatorParameter: ...
+    @property
+    def ctc_loss_param(self) -> CtcLossParameter: ...
+    @property
+    def center_loss_param(self) -> CenterLossParameter: ...
+    @property
+    def margin_inner_product_param(self) -> MarginInnerProductParameter: ...
+    @property
+    def crop_center_param(self) -> CropCenterParameter: ...
+    @property
+    def proposal_param(self) -> ProposalParameter: ...
+    @property
+    def normalize_param(self) -> FaceNormalizeParameter: ...
+    @property
+    def bbox_reg_param(self) -> BBoxRegParameter: ...
+    @property
+    def decode_bbox_param(self) -> DecodeBBoxParameter: ...
+    @property
+    def box_group_output_param(self) -> BoxGroupOutputParameter: ...
+    @property
+    def frcnn_output_param(self) -> FrcnnOutputParameter: ...
+    @property
+    def correlation_param(self) -> CorrelationParameter: ...
+    @property
+    def flow_warp_param(self) -> FlowWarpParameter: ...
+    @property
+    def resample_param(self) -> ResampleParameter: ...
+    @property
+    def roi_align_param(self) -> ROIAlignParameter: ...
     def __init__(self, *,
                  name: str | None = ...,
                  type: str | None = ...,
@@ -336,7 +408,42 @@ class LayerParameter(Message):
                  parameter_param: ParameterParameter | Mapping[str, Any] | None = ...,
                  recurrent_param: RecurrentParameter | Mapping[str, Any] | None = ...,
                  swish_param: SwishParameter | Mapping[str, Any] | None = ...,
-                 clip_param: ClipParameter | Mapping[str, Any] | None = ...) -> None: ...
+                 clip_param: ClipParameter | Mapping[str, Any] | None = ...,
+                 multibox_loss_param: MultiBoxLossParameter | Mapping[str, Any] | None = ...,
+                 permute_param: PermuteParameter | Mapping[str, Any] | None = ...,
+                 prior_box_param: PriorBoxParameter | Mapping[str, Any] | None = ...,
+                 detection_output_param: DetectionOutputParameter | Mapping[str, Any] | None = ...,
+                 norm_param: NormalizeParameter | Mapping[str, Any] | None = ...,
+                 yolo_detection_output_param: YoloDetectionOutputParameter | Mapping[str, Any] | None = ...,
+                 yolov3_detection_output_param: Yolov3DetectionOutputParameter | Mapping[str, Any] | None = ...,
+                 box_annotator_ohem_param: BoxAnnotatorOHEMParameter | Mapping[str, Any] | None = ...,
+                 psroi_pooling_param: PSROIPoolingParameter | Mapping[str, Any] | None = ...,
+                 roi_pooling_param: ROIPoolingParameter | Mapping[str, Any] | None = ...,
+                 smooth_l1_loss_param: SmoothL1LossParameter | Mapping[str, Any] | None = ...,
+                 bn_param: BNParameter | Mapping[str, Any] | None = ...,
+                 upsample_param: UpsampleParameter | Mapping[str, Any] | None = ...,
+                 interp_param: InterpParameter | Mapping[str, Any] | None = ...,
+                 shuffle_channel_param: ShuffleChannelParameter | Mapping[str, Any] | None = ...,
+                 reorg_param: ReorgParameter | Mapping[str, Any] | None = ...,
+                 relu6_param: ReLUParameter | Mapping[str, Any] | None = ...,
+                 transpose_param: TransposeParameter | Mapping[str, Any] | None = ...,
+                 reverse_param: ReverseParameter | Mapping[str, Any] | None = ...,
+                 lstm_param: LSTMParameter | Mapping[str, Any] | None = ...,
+                 continuation_indicator_param: ContinuationIndicatorParameter | Mapping[str, Any] | None = ...,
+                 ctc_loss_param: CtcLossParameter | Mapping[str, Any] | None = ...,
+                 center_loss_param: CenterLossParameter | Mapping[str, Any] | None = ...,
+                 margin_inner_product_param: MarginInnerProductParameter | Mapping[str, Any] | None = ...,
+                 crop_center_param: CropCenterParameter | Mapping[str, Any] | None = ...,
+                 proposal_param: ProposalParameter | Mapping[str, Any] | None = ...,
+                 normalize_param: FaceNormalizeParameter | Mapping[str, Any] | None = ...,
+                 bbox_reg_param: BBoxRegParameter | Mapping[str, Any] | None = ...,
+                 decode_bbox_param: DecodeBBoxParameter | Mapping[str, Any] | None = ...,
+                 box_group_output_param: BoxGroupOutputParameter | Mapping[str, Any] | None = ...,
+                 frcnn_output_param: FrcnnOutputParameter | Mapping[str, Any] | None = ...,
+                 correlation_param: CorrelationParameter | Mapping[str, Any] | None = ...,
+                 flow_warp_param: FlowWarpParameter | Mapping[str, Any] | None = ...,
+                 resample_param: ResampleParameter | Mapping[str, Any] | None = ...,
+                 roi_align_param: ROIAlignParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class ParamSpec(Message):
     DimCheckMode: ClassVar[EnumTypeWrapper]
@@ -971,6 +1078,8 @@ class PoolingParameter(Message):
     """the window is the whole image: one value a channel. Default: false"""
     round_mode: int
     """CEIL takes a last window that hangs over the edge; most other frameworks take FLOOR. Default: CEIL"""
+    ceil_mode: bool
+    """Of forks. another name for round_mode: true is CEIL, false FLOOR. Default: true"""
     def __init__(self, *,
                  pool: int | str | None = ...,
                  kernel_size: int | None = ...,
@@ -984,7 +1093,8 @@ class PoolingParameter(Message):
                  pad_w: int | None = ...,
                  engine: int | str | None = ...,
                  global_pooling: bool | None = ...,
-                 round_mode: int | str | None = ...) -> None: ...
+                 round_mode: int | str | None = ...,
+                 ceil_mode: bool | None = ...) -> None: ...
 
 class SPPParameter(Message):
     PoolMethod: ClassVar[EnumTypeWrapper]
@@ -1028,8 +1138,15 @@ class RecurrentParameter(Message):
 class DropoutParameter(Message):
     dropout_ratio: float
     """the chance to be zeroed. Default: 0.5"""
+    scale_train: bool
+    """Of forks. All three have number 2 there. Fast R-CNN and others: false leaves training values as they are,
+    and in testing multiplies by 1 - ratio. Default: true"""
+    sample_weights_test: bool
+    """SegNet, PoseNet: by chance in testing, too. Default: false"""
     def __init__(self, *,
-                 dropout_ratio: float | None = ...) -> None: ...
+                 dropout_ratio: float | None = ...,
+                 scale_train: bool | None = ...,
+                 sample_weights_test: bool | None = ...) -> None: ...
 
 class EmbedParameter(Message):
     num_output: int
@@ -1077,10 +1194,19 @@ class BatchNormParameter(Message):
     """what stays of the stored sums at each batch. Default: 0.999"""
     eps: float
     """added to the variance. Default: 1e-05"""
+    scale_bias: bool
+    """Of NVIDIA's fork. learn a scale and a shift in the same layer. Default: false"""
+    @property
+    def scale_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
     def __init__(self, *,
                  use_global_stats: bool | None = ...,
                  moving_average_fraction: float | None = ...,
-                 eps: float | None = ...) -> None: ...
+                 eps: float | None = ...,
+                 scale_bias: bool | None = ...,
+                 scale_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class LRNParameter(Message):
     NormRegion: ClassVar[EnumTypeWrapper]
@@ -1434,6 +1560,757 @@ class InfogainLossParameter(Message):
     def __init__(self, *,
                  source: str | None = ...,
                  axis: int | None = ...) -> None: ...
+
+class PermuteParameter(Message):
+    @property
+    def order(self) -> RepeatedScalarFieldContainer[int]:
+        """the bottom's axis that each top axis takes; those left out follow in their order"""
+    def __init__(self, *,
+                 order: Iterable[int] | None = ...) -> None: ...
+
+class NormalizeParameter(Message):
+    across_spatial: bool
+    """one length for a whole image, else one for each pixel. Default: true"""
+    @property
+    def scale_filler(self) -> FillerParameter:
+        """of the learned scale; unset: constant 1"""
+    channel_shared: bool
+    """one scale for all channels, else one a channel. Default: true"""
+    eps: float
+    """added to the sum of squares, inside the root. Default: 1e-10"""
+    def __init__(self, *,
+                 across_spatial: bool | None = ...,
+                 scale_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 channel_shared: bool | None = ...,
+                 eps: float | None = ...) -> None: ...
+
+class FaceNormalizeParameter(Message):
+    normalize_type: str
+    """"L2", or "L1". Default: "L2" """
+    fix_gradient: bool
+    """take the length for a constant in backward. Default: false"""
+    bp_norm: bool
+    """let the gradient of a second top, the length, through. Default: false"""
+    def __init__(self, *,
+                 normalize_type: str | None = ...,
+                 fix_gradient: bool | None = ...,
+                 bp_norm: bool | None = ...) -> None: ...
+
+class PriorBoxParameter(Message):
+    CodeType: ClassVar[EnumTypeWrapper]
+    CORNER: ClassVar[int]
+    CENTER_SIZE: ClassVar[int]
+    CORNER_SIZE: ClassVar[int]
+    @property
+    def min_size(self) -> RepeatedScalarFieldContainer[float]:
+        """sides of the squares, in pixels of the image"""
+    @property
+    def max_size(self) -> RepeatedScalarFieldContainer[float]:
+        """one for each min_size: a square between the two, too"""
+    @property
+    def aspect_ratio(self) -> RepeatedScalarFieldContainer[float]:
+        """width / height of further boxes; 1 is always there"""
+    flip: bool
+    """each ratio's reciprocal, too. Default: true"""
+    clip: bool
+    """limit the boxes to the image. Default: false"""
+    @property
+    def variance(self) -> RepeatedScalarFieldContainer[float]:
+        """one for all four numbers of a box, or four; unset: 0.1"""
+    img_size: int
+    """The image's size; unset: that of the second bottom. img_size, or img_h and img_w"""
+    img_h: int
+    img_w: int
+    step: float
+    """Pixels from one cell to the next; unset: the image's size over the map's. step, or step_h and step_w"""
+    step_h: float
+    step_w: float
+    offset: float
+    """of the first centre, in steps. Default: 0.5"""
+    def __init__(self, *,
+                 min_size: Iterable[float] | None = ...,
+                 max_size: Iterable[float] | None = ...,
+                 aspect_ratio: Iterable[float] | None = ...,
+                 flip: bool | None = ...,
+                 clip: bool | None = ...,
+                 variance: Iterable[float] | None = ...,
+                 img_size: int | None = ...,
+                 img_h: int | None = ...,
+                 img_w: int | None = ...,
+                 step: float | None = ...,
+                 step_h: float | None = ...,
+                 step_w: float | None = ...,
+                 offset: float | None = ...) -> None: ...
+
+class NonMaximumSuppressionParameter(Message):
+    nms_threshold: float
+    """a box that overlaps by more than this goes. Default: 0.3"""
+    top_k: int
+    """only the best so many boxes are looked at; -1: all"""
+    eta: float
+    """below 1 the threshold is multiplied by it after each kept box. Default: 1"""
+    soft_nms: bool
+    """jolibrain's fork: lower the score instead. Default: false"""
+    theta: float
+    """jolibrain's fork. Default: 0.5"""
+    def __init__(self, *,
+                 nms_threshold: float | None = ...,
+                 top_k: int | None = ...,
+                 eta: float | None = ...,
+                 soft_nms: bool | None = ...,
+                 theta: float | None = ...) -> None: ...
+
+class SaveOutputParameter(Message):
+    output_directory: str
+    output_name_prefix: str
+    output_format: str
+    """VOC, COCO or ILSVRC"""
+    label_map_file: str
+    name_size_file: str
+    num_test_image: int
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+                 output_directory: str | None = ...,
+                 output_name_prefix: str | None = ...,
+                 output_format: str | None = ...,
+                 label_map_file: str | None = ...,
+                 name_size_file: str | None = ...,
+                 num_test_image: int | None = ...,
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class DetectionOutputParameter(Message):
+    num_classes: int
+    """the background is one of them"""
+    share_location: bool
+    """one box for all classes, else one a class. Default: true"""
+    background_label_id: int
+    """no box of this class is put out; -1: there is none. Default: 0"""
+    @property
+    def nms_param(self) -> NonMaximumSuppressionParameter: ...
+    @property
+    def save_output_param(self) -> SaveOutputParameter:
+        """read and left aside"""
+    code_type: int
+    """Default: CORNER"""
+    keep_top_k: int
+    """of all classes together, for each image; -1: all. Default: -1"""
+    variance_encoded_in_target: bool
+    """then the variances are not multiplied by. Default: false"""
+    confidence_threshold: float
+    """only boxes with a higher score; unset: all"""
+    visualize: bool
+    """read and left aside, with the next two. Default: false"""
+    visualize_threshold: float
+    save_file: str
+    objectness_score: float
+    """RefineDet: priors that the first stage gives a lower score than this are background. Unset: 0.01.
+    Default: 0.01"""
+    output_logits: bool
+    """jolibrain's fork. Default: false"""
+    def __init__(self, *,
+                 num_classes: int | None = ...,
+                 share_location: bool | None = ...,
+                 background_label_id: int | None = ...,
+                 nms_param: NonMaximumSuppressionParameter | Mapping[str, Any] | None = ...,
+                 save_output_param: SaveOutputParameter | Mapping[str, Any] | None = ...,
+                 code_type: int | str | None = ...,
+                 keep_top_k: int | None = ...,
+                 variance_encoded_in_target: bool | None = ...,
+                 confidence_threshold: float | None = ...,
+                 visualize: bool | None = ...,
+                 visualize_threshold: float | None = ...,
+                 save_file: str | None = ...,
+                 objectness_score: float | None = ...,
+                 output_logits: bool | None = ...) -> None: ...
+
+class MultiBoxLossParameter(Message):
+    LocLossType: ClassVar[EnumTypeWrapper]
+    L2: ClassVar[int]
+    SMOOTH_L1: ClassVar[int]
+    ConfLossType: ClassVar[EnumTypeWrapper]
+    SOFTMAX: ClassVar[int]
+    LOGISTIC: ClassVar[int]
+    MatchType: ClassVar[EnumTypeWrapper]
+    BIPARTITE: ClassVar[int]
+    PER_PREDICTION: ClassVar[int]
+    MiningType: ClassVar[EnumTypeWrapper]
+    NONE: ClassVar[int]
+    MAX_NEGATIVE: ClassVar[int]
+    HARD_EXAMPLE: ClassVar[int]
+    loc_loss_type: int
+    """of the boxes. Default: SMOOTH_L1"""
+    conf_loss_type: int
+    """of the classes. Default: SOFTMAX"""
+    loc_weight: float
+    """times the loss of the boxes. Default: 1"""
+    num_classes: int
+    share_location: bool
+    """Default: true"""
+    match_type: int
+    """Default: PER_PREDICTION"""
+    overlap_threshold: float
+    """Default: 0.5"""
+    use_prior_for_matching: bool
+    """Default: true"""
+    background_label_id: int
+    """Default: 0"""
+    use_difficult_gt: bool
+    """Default: true"""
+    do_neg_mining: bool
+    """old form: mining_type replaces it"""
+    neg_pos_ratio: float
+    """Default: 3"""
+    neg_overlap: float
+    """Default: 0.5"""
+    code_type: int
+    """Default: CORNER"""
+    encode_variance_in_target: bool
+    """Default: false"""
+    map_object_to_agnostic: bool
+    """Default: false"""
+    ignore_cross_boundary_bbox: bool
+    """Default: false"""
+    bp_inside: bool
+    """Default: false"""
+    mining_type: int
+    """Default: MAX_NEGATIVE"""
+    @property
+    def nms_param(self) -> NonMaximumSuppressionParameter: ...
+    sample_size: int
+    """Default: 64"""
+    use_prior_for_nms: bool
+    """Default: false"""
+    objectness_score: float
+    """RefineDet, jolibrain's fork. Default: 0.01"""
+    ignore_difficult_gt: bool
+    """NVIDIA's fork. Default: false"""
+    def __init__(self, *,
+                 loc_loss_type: int | str | None = ...,
+                 conf_loss_type: int | str | None = ...,
+                 loc_weight: float | None = ...,
+                 num_classes: int | None = ...,
+                 share_location: bool | None = ...,
+                 match_type: int | str | None = ...,
+                 overlap_threshold: float | None = ...,
+                 use_prior_for_matching: bool | None = ...,
+                 background_label_id: int | None = ...,
+                 use_difficult_gt: bool | None = ...,
+                 do_neg_mining: bool | None = ...,
+                 neg_pos_ratio: float | None = ...,
+                 neg_overlap: float | None = ...,
+                 code_type: int | str | None = ...,
+                 encode_variance_in_target: bool | None = ...,
+                 map_object_to_agnostic: bool | None = ...,
+                 ignore_cross_boundary_bbox: bool | None = ...,
+                 bp_inside: bool | None = ...,
+                 mining_type: int | str | None = ...,
+                 nms_param: NonMaximumSuppressionParameter | Mapping[str, Any] | None = ...,
+                 sample_size: int | None = ...,
+                 use_prior_for_nms: bool | None = ...,
+                 objectness_score: float | None = ...,
+                 ignore_difficult_gt: bool | None = ...) -> None: ...
+
+class ROIPoolingParameter(Message):
+    pooled_h: int
+    """rows of the grid. Default: 0"""
+    pooled_w: int
+    """columns of the grid. Default: 0"""
+    spatial_scale: float
+    """Times a region's corners; jolibrain's fork: -1 for regions in parts of the image. Default: 1"""
+    pad_ratio: float
+    """cascade R-CNN: widens the region by this part of its size. Default: 0"""
+    @property
+    def pooled_size(self) -> RepeatedScalarFieldContainer[int]:
+        """Intel's fork: the grid's size, one number an axis"""
+    def __init__(self, *,
+                 pooled_h: int | None = ...,
+                 pooled_w: int | None = ...,
+                 spatial_scale: float | None = ...,
+                 pad_ratio: float | None = ...,
+                 pooled_size: Iterable[int] | None = ...) -> None: ...
+
+class ROIAlignParameter(Message):
+    pooled_h: int
+    """Default: 0"""
+    pooled_w: int
+    """Default: 0"""
+    spatial_scale: float
+    """Default: 1"""
+    def __init__(self, *,
+                 pooled_h: int | None = ...,
+                 pooled_w: int | None = ...,
+                 spatial_scale: float | None = ...) -> None: ...
+
+class PSROIPoolingParameter(Message):
+    spatial_scale: float
+    """times a region's corners"""
+    output_dim: int
+    """channels of the top"""
+    group_size: int
+    """rows and columns of the grid"""
+    def __init__(self, *,
+                 spatial_scale: float | None = ...,
+                 output_dim: int | None = ...,
+                 group_size: int | None = ...) -> None: ...
+
+class BoxAnnotatorOHEMParameter(Message):
+    roi_per_img: int
+    ignore_label: int
+    """Default: -1"""
+    def __init__(self, *,
+                 roi_per_img: int | None = ...,
+                 ignore_label: int | None = ...) -> None: ...
+
+class ProposalParameter(Message):
+    feat_stride: int
+    """pixels from one cell to the next. Default: 16"""
+    base_size: int
+    """side of the first box, in pixels. Default: 16"""
+    min_size: int
+    """smaller boxes are left out. Default: 16"""
+    @property
+    def ratio(self) -> RepeatedScalarFieldContainer[float]:
+        """height / width of the boxes"""
+    @property
+    def scale(self) -> RepeatedScalarFieldContainer[float]:
+        """times the first box"""
+    pre_nms_topn: int
+    """the best so many before suppression. Default: 6000"""
+    post_nms_topn: int
+    """the best so many after it. Default: 300"""
+    nms_thresh: float
+    """a box that overlaps a better one by more than this goes. Default: 0.7"""
+    def __init__(self, *,
+                 feat_stride: int | None = ...,
+                 base_size: int | None = ...,
+                 min_size: int | None = ...,
+                 ratio: Iterable[float] | None = ...,
+                 scale: Iterable[float] | None = ...,
+                 pre_nms_topn: int | None = ...,
+                 post_nms_topn: int | None = ...,
+                 nms_thresh: float | None = ...) -> None: ...
+
+class SmoothL1LossParameter(Message):
+    sigma: float
+    """Default: 1"""
+    def __init__(self, *,
+                 sigma: float | None = ...) -> None: ...
+
+class InterpParameter(Message):
+    Mode: ClassVar[EnumTypeWrapper]
+    LINEAR: ClassVar[int]
+    NEAREST: ClassVar[int]
+    height: int
+    """of the top. Default: 0"""
+    width: int
+    """Default: 0"""
+    zoom_factor: int
+    """enlarge: size + (size - 1) * (zoom_factor - 1). Default: 1"""
+    shrink_factor: int
+    """make smaller: (size - 1) / shrink_factor + 1. Default: 1"""
+    pad_beg: int
+    """0 or below: cut so many rows and columns off at the start. Default: 0"""
+    pad_end: int
+    """the same at the end. Default: 0"""
+    mode: int
+    """jolibrain's fork. Default: LINEAR"""
+    def __init__(self, *,
+                 height: int | None = ...,
+                 width: int | None = ...,
+                 zoom_factor: int | None = ...,
+                 shrink_factor: int | None = ...,
+                 pad_beg: int | None = ...,
+                 pad_end: int | None = ...,
+                 mode: int | str | None = ...) -> None: ...
+
+class UpsampleParameter(Message):
+    scale: int
+    """times the size; unset: 2 with a mask, else 1"""
+    scale_h: int
+    """instead of scale"""
+    scale_w: int
+    pad_out_h: bool
+    """one row fewer, for scale 2. Default: false"""
+    pad_out_w: bool
+    """Default: false"""
+    upsample_h: int
+    """the top's size, instead of scale"""
+    upsample_w: int
+    def __init__(self, *,
+                 scale: int | None = ...,
+                 scale_h: int | None = ...,
+                 scale_w: int | None = ...,
+                 pad_out_h: bool | None = ...,
+                 pad_out_w: bool | None = ...,
+                 upsample_h: int | None = ...,
+                 upsample_w: int | None = ...) -> None: ...
+
+class BNParameter(Message):
+    BNMode: ClassVar[EnumTypeWrapper]
+    LEARN: ClassVar[int]
+    INFERENCE: ClassVar[int]
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    @property
+    def scale_filler(self) -> FillerParameter:
+        """SegNet (mode) and CTPN (var_eps and the next two)"""
+    @property
+    def shift_filler(self) -> FillerParameter: ...
+    bn_mode: int
+    """Default: LEARN"""
+    @property
+    def slope_filler(self) -> FillerParameter:
+        """PSPNet and TSN. unset: constant 1"""
+    @property
+    def bias_filler(self) -> FillerParameter:
+        """unset: constant 0"""
+    momentum: float
+    """what stays of the stored statistics at each batch. Default: 0.9"""
+    eps: float
+    """added to the variance. Default: 1e-05"""
+    frozen: bool
+    """the stored statistics in training, too. Default: false"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
+    var_eps: float
+    """CTPN. added to the variance. Default: 1e-10"""
+    moving_average: bool
+    """Default: false"""
+    decay: float
+    """Default: 0.05"""
+    axis: float
+    """Default: 1"""
+    def __init__(self, *,
+                 scale_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 shift_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 bn_mode: int | str | None = ...,
+                 slope_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 momentum: float | None = ...,
+                 eps: float | None = ...,
+                 frozen: bool | None = ...,
+                 engine: int | str | None = ...,
+                 var_eps: float | None = ...,
+                 moving_average: bool | None = ...,
+                 decay: float | None = ...,
+                 axis: float | None = ...) -> None: ...
+
+class ShuffleChannelParameter(Message):
+    group: int
+    """Default: 1"""
+    def __init__(self, *,
+                 group: int | None = ...) -> None: ...
+
+class ReorgParameter(Message):
+    stride: int
+    reverse: bool
+    """channels to pixels. Default: false"""
+    def __init__(self, *,
+                 stride: int | None = ...,
+                 reverse: bool | None = ...) -> None: ...
+
+class YoloDetectionOutputParameter(Message):
+    side: int
+    """Default: 13"""
+    num_classes: int
+    """Default: 20"""
+    num_box: int
+    """boxes a cell. Default: 5"""
+    coords: int
+    """Default: 4"""
+    confidence_threshold: float
+    """Default: 0.01"""
+    nms_threshold: float
+    """Default: 0.45"""
+    @property
+    def biases(self) -> RepeatedScalarFieldContainer[float]:
+        """width and height of each box, in cells"""
+    label_map_file: str
+    def __init__(self, *,
+                 side: int | None = ...,
+                 num_classes: int | None = ...,
+                 num_box: int | None = ...,
+                 coords: int | None = ...,
+                 confidence_threshold: float | None = ...,
+                 nms_threshold: float | None = ...,
+                 biases: Iterable[float] | None = ...,
+                 label_map_file: str | None = ...) -> None: ...
+
+class Yolov3DetectionOutputParameter(Message):
+    num_classes: int
+    """Default: 20"""
+    num_box: int
+    """boxes a cell. Default: 3"""
+    confidence_threshold: float
+    """Default: 0.01"""
+    nms_threshold: float
+    """Default: 0.45"""
+    @property
+    def biases(self) -> RepeatedScalarFieldContainer[float]:
+        """width and height of each box, in pixels"""
+    @property
+    def anchors_scale(self) -> RepeatedScalarFieldContainer[int]:
+        """pixels a cell, one number a bottom"""
+    mask_group_num: int
+    """bottoms. Default: 2"""
+    @property
+    def mask(self) -> RepeatedScalarFieldContainer[int]:
+        """which boxes of biases each bottom has"""
+    gaussian_box: bool
+    """Default: false"""
+    def __init__(self, *,
+                 num_classes: int | None = ...,
+                 num_box: int | None = ...,
+                 confidence_threshold: float | None = ...,
+                 nms_threshold: float | None = ...,
+                 biases: Iterable[float] | None = ...,
+                 anchors_scale: Iterable[int] | None = ...,
+                 mask_group_num: int | None = ...,
+                 mask: Iterable[int] | None = ...,
+                 gaussian_box: bool | None = ...) -> None: ...
+
+class LSTMParameter(Message):
+    num_output: int
+    """size of the hidden state"""
+    clipping_threshold: float
+    """limit of the gradient; 0: none. Default: 0"""
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    batch_size: int
+    """sequences side by side. Default: 1"""
+    def __init__(self, *,
+                 num_output: int | None = ...,
+                 clipping_threshold: float | None = ...,
+                 weight_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 batch_size: int | None = ...) -> None: ...
+
+class ContinuationIndicatorParameter(Message):
+    time_step: int
+    """Default: 0"""
+    batch_size: int
+    """crnn.caffe. Default: 0"""
+    axis: int
+    """jolibrain's fork: the bottom's axis with the batch. Default: 0"""
+    def __init__(self, *,
+                 time_step: int | None = ...,
+                 batch_size: int | None = ...,
+                 axis: int | None = ...) -> None: ...
+
+class CtcLossParameter(Message):
+    alphabet_size: int
+    """Default: 0"""
+    time_step: int
+    """Default: 0"""
+    blank_label: int
+    """Default: 0"""
+    def __init__(self, *,
+                 alphabet_size: int | None = ...,
+                 time_step: int | None = ...,
+                 blank_label: int | None = ...) -> None: ...
+
+class CenterLossParameter(Message):
+    num_output: int
+    """classes"""
+    @property
+    def center_filler(self) -> FillerParameter: ...
+    axis: int
+    """Default: 1"""
+    def __init__(self, *,
+                 num_output: int | None = ...,
+                 center_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 axis: int | None = ...) -> None: ...
+
+class MarginInnerProductParameter(Message):
+    MarginType: ClassVar[EnumTypeWrapper]
+    SINGLE: ClassVar[int]
+    DOUBLE: ClassVar[int]
+    TRIPLE: ClassVar[int]
+    QUADRUPLE: ClassVar[int]
+    num_output: int
+    """classes"""
+    type: int
+    """Default: SINGLE"""
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    axis: int
+    """Default: 1"""
+    base: float
+    """Default: 1"""
+    gamma: float
+    """Default: 0"""
+    power: float
+    """Default: 1"""
+    iteration: int
+    """Default: 0"""
+    lambda_min: float
+    """Default: 0"""
+    def __init__(self, *,
+                 num_output: int | None = ...,
+                 type: int | str | None = ...,
+                 weight_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 axis: int | None = ...,
+                 base: float | None = ...,
+                 gamma: float | None = ...,
+                 power: float | None = ...,
+                 iteration: int | None = ...,
+                 lambda_min: float | None = ...) -> None: ...
+
+class TransposeParameter(Message):
+    @property
+    def dim(self) -> RepeatedScalarFieldContainer[int]:
+        """the bottom's axis that each top axis takes"""
+    def __init__(self, *,
+                 dim: Iterable[int] | None = ...) -> None: ...
+
+class ReverseParameter(Message):
+    axis: int
+    """Default: 0"""
+    def __init__(self, *,
+                 axis: int | None = ...) -> None: ...
+
+class CropCenterParameter(Message):
+    @property
+    def crop_size(self) -> RepeatedScalarFieldContainer[int]:
+        """one number an axis"""
+    def __init__(self, *,
+                 crop_size: Iterable[int] | None = ...) -> None: ...
+
+class BBoxRegParameter(Message):
+    @property
+    def bbox_mean(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def bbox_std(self) -> RepeatedScalarFieldContainer[float]: ...
+    cls_aware: bool
+    """boxes of each class, else one for all. Default: true"""
+    def __init__(self, *,
+                 bbox_mean: Iterable[float] | None = ...,
+                 bbox_std: Iterable[float] | None = ...,
+                 cls_aware: bool | None = ...) -> None: ...
+
+class DecodeBBoxParameter(Message):
+    gt_iou_thr: float
+    """training: boxes closer to the truth than this are left out. Default: 0.95"""
+    def __init__(self, *,
+                 gt_iou_thr: float | None = ...) -> None: ...
+
+class BoxGroupOutputParameter(Message):
+    fg_thr: float
+    """boxes with a lower score are left out. Default: 0"""
+    iou_thr: float
+    """Default: 0.5"""
+    nms_type: str
+    """Default: "IOU" """
+    @property
+    def box_group_param(self) -> RepeatedCompositeFieldContainer[BoxGroupParameter]: ...
+    field_whr: float
+    """Default: 2"""
+    field_xyr: float
+    """Default: 2"""
+    max_nms_num: int
+    """the best so many before suppression; 0: all. Default: 0"""
+    max_post_nms_num: int
+    """the best so many after it; 0: all. Default: 0"""
+    min_size: float
+    """smaller boxes are left out. Default: 15"""
+    def __init__(self, *,
+                 fg_thr: float | None = ...,
+                 iou_thr: float | None = ...,
+                 nms_type: str | None = ...,
+                 box_group_param: Iterable[BoxGroupParameter | Mapping[str, Any]] | None = ...,
+                 field_whr: float | None = ...,
+                 field_xyr: float | None = ...,
+                 max_nms_num: int | None = ...,
+                 max_post_nms_num: int | None = ...,
+                 min_size: float | None = ...) -> None: ...
+
+class BoxGroupParameter(Message):
+    def __init__(self) -> None: ...
+
+class FrcnnOutputParameter(Message):
+    conf_thr: float
+    """Default: 0"""
+    iou_thr: float
+    """Default: 0.5"""
+    nms_type: str
+    max_det_num: int
+    """0: all. Default: 0"""
+    @property
+    def save_output_param(self) -> SaveOutputParameter:
+        """read and left aside"""
+    def __init__(self, *,
+                 conf_thr: float | None = ...,
+                 iou_thr: float | None = ...,
+                 nms_type: str | None = ...,
+                 max_det_num: int | None = ...,
+                 save_output_param: SaveOutputParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class CorrelationParameter(Message):
+    CorrelationType: ClassVar[EnumTypeWrapper]
+    MULTIPLY: ClassVar[int]
+    SUBTRACT: ClassVar[int]
+    pad: int
+    """Default: 0"""
+    kernel_size: int
+    max_displacement: int
+    stride_1: int
+    """Default: 1"""
+    stride_2: int
+    """Default: 1"""
+    do_abs: bool
+    """Default: false"""
+    single_direction: int
+    """Default: 0"""
+    correlation_type: int
+    """Default: MULTIPLY"""
+    def __init__(self, *,
+                 pad: int | None = ...,
+                 kernel_size: int | None = ...,
+                 max_displacement: int | None = ...,
+                 stride_1: int | None = ...,
+                 stride_2: int | None = ...,
+                 do_abs: bool | None = ...,
+                 single_direction: int | None = ...,
+                 correlation_type: int | str | None = ...) -> None: ...
+
+class FlowWarpParameter(Message):
+    FillParameter: ClassVar[EnumTypeWrapper]
+    ZERO: ClassVar[int]
+    NOT_A_NUMBER: ClassVar[int]
+    fill_value: int
+    """where the flow leads out of the image. Default: ZERO"""
+    def __init__(self, *,
+                 fill_value: int | str | None = ...) -> None: ...
+
+class ResampleParameter(Message):
+    ResampleType: ClassVar[EnumTypeWrapper]
+    NEAREST: ClassVar[int]
+    LINEAR: ClassVar[int]
+    CUBIC: ClassVar[int]
+    AREA: ClassVar[int]
+    width: int
+    """of the top"""
+    height: int
+    type: int
+    """Default: LINEAR"""
+    antialias: bool
+    """Default: true"""
+    factor: float
+    """Default: 1"""
+    def __init__(self, *,
+                 width: int | None = ...,
+                 height: int | None = ...,
+                 type: int | str | None = ...,
+                 antialias: bool | None = ...,
+                 factor: float | None = ...) -> None: ...
+
+class ResizeParameter(Message):
+    def __init__(self) -> None: ...
 
 class V1LayerParameter(Message):
     LayerType: ClassVar[EnumTypeWrapper]
