@@ -48,6 +48,16 @@ SLID = [  # x, w, pad, group: more images than the 16 of a register and fewer, f
     ((5, 128, 14, 13), (192, 64, 3, 3), (1, 2), 2),  # by Winograd's minimal filtering
     ((3, 7, 5, 11), (6, 7, 1, 1), (0, 0), 1),
 ]
+DEPTHWISE = [  # x, w, stride, pad, dilation, group: one channel a filter, and one filter a channel, or more
+    ((2, 5, 9, 37), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5),
+    ((1, 7, 6, 4), (7, 1, 3, 3), (1, 1), (0, 2), (1, 1), 7),
+    ((3, 4, 11, 38), (8, 1, 3, 3), (2, 2), (1, 1), (1, 1), 4),
+    ((1, 6, 10, 35), (6, 1, 3, 3), (1, 2), (2, 0), (1, 1), 6),
+    ((2, 3, 13, 8), (9, 1, 3, 3), (1, 1), (2, 2), (2, 2), 3),
+    ((17, 4, 7, 9), (4, 1, 5, 3), (1, 1), (2, 1), (1, 1), 4),
+    ((2, 5, 12, 19), (5, 1, 2, 4), (2, 3), (0, 1), (3, 1), 5),
+    ((1, 66, 23, 57), (66, 1, 3, 3), (1, 1), (1, 1), (1, 1), 66),  # several pieces
+]
 RULES = [  # an update, its histories, its numbers
     ("sgd_update", 1, (0.01, 0.9)), ("nesterov_update", 1, (0.01, 0.9)), ("adagrad_update", 1, (0.01, 1e-3)),
     ("rmsprop_update", 1, (0.01, 0.98, 1e-3)), ("adadelta_update", 2, (1.0, 0.95, 1e-6)),
@@ -217,7 +227,7 @@ def cases(name, draw, dtype):
         return
     if name.startswith("correlate"):
         for x, w, stride, pad, dilation, group in [*((x, w, (1, 1), pad, (1, 1), group) for x, w, pad, group in SLID),
-                                                   *SPREAD]:
+                                                   *SPREAD, *DEPTHWISE]:
             y = x[0], w[0], *((s + 2 * p - d * (k - 1) - 1) // t + 1 for s, p, d, k, t in
                               zip(x[2:], pad, dilation, w[2:], stride, strict=True))
             geometry = (stride, pad, dilation, group)
