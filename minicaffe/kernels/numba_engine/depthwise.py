@@ -17,9 +17,12 @@ from minicaffe.kernels.numba_engine.vectors import evens, load, odds, plus_times
 from minicaffe.kernels.numba_engine.words import helper, values
 
 
+MOST_PLACES = 9  # of larger filters, tiles of many outputs (planes.py) are quicker, although they copy the image
+
+
 def fits(w: np.ndarray, stride: Sizes, group: int) -> bool:
-    """Return whether each filter reads one channel, with a stride that vectors can take."""
-    return MASKS and group > 1 and w.shape[1] == 1 and w.ndim == 4 and stride[1] <= 2
+    """Return whether each filter reads one channel and is small, with a stride that vectors can take."""
+    return MASKS and group > 1 and w.shape[1] == 1 and w.shape[2] * w.shape[3] <= MOST_PLACES and stride[1] <= 2
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
