@@ -5,7 +5,8 @@ import importlib
 from gallery import layers_page
 from gallery.registry import DRAWINGS, DrawingError, check_complete, svg
 
-FAMILIES = ("data", "vision", "recurrent", "common", "normalization", "activation", "utility", "loss")
+FAMILIES = ("data", "vision", "recurrent", "common", "normalization", "activation", "utility",
+            "detection", "loss")
 
 for _family in FAMILIES:
     importlib.import_module(f"gallery.{_family}")

@@ -9,7 +9,7 @@ from minicaffe.drawing.fold import Fold, Item, Leaf, block_names, present
 from minicaffe.drawing.graph import Edge, Graph
 
 FILLS = {"data": "#d5edf0", "vision": "#dbe8f7", "recurrent": "#e6def5", "common": "#dfe3fa", "activation": "#dff0dd",
-         "normalization": "#f3e7cf", "utility": "#e9eaec", "loss": "#f7dcdc", "": "#ffffff"}
+         "normalization": "#f3e7cf", "utility": "#e9eaec", "detection": "#f9dfee", "loss": "#f7dcdc", "": "#ffffff"}
 
 
 RANKDIRS = ("TB", "BT", "LR", "RL")  # graphviz's names of directions: "TB" is from top to bottom

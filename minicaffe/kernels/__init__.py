@@ -8,6 +8,7 @@ chosen for the whole process (`use_engine` or MINICAFFE_ENGINE, `set_threads` or
 
 from __future__ import annotations
 
+from minicaffe.kernels.definitions.boxes import nms
 from minicaffe.kernels.definitions.channels import (
     add_bias,
     global_stats,
@@ -21,11 +22,12 @@ from minicaffe.kernels.definitions.convolution import (
     correlate_data_grad,
     correlate_weight_grad,
 )
-from minicaffe.kernels.definitions.copying import copy, crop, put_slice, take_slice
+from minicaffe.kernels.definitions.copying import copy, crop, put_slice, take_slice, transpose
 from minicaffe.kernels.definitions.elementwise import add_all, maximum, multiply, relu, relu_grad, weighted_sum
 from minicaffe.kernels.definitions.embedding import scatter_add
 from minicaffe.kernels.definitions.im2col import col2im, im2col
 from minicaffe.kernels.definitions.images import crop_and_scale
+from minicaffe.kernels.definitions.lengths import divide_vectors, vector_length
 from minicaffe.kernels.definitions.lrn import lrn, lrn_grad, negative_power, window_sum
 from minicaffe.kernels.definitions.maps import absolute, clip, elu, exponential, linear, sigmoid, tanh
 from minicaffe.kernels.definitions.matmul import matmul
@@ -79,6 +81,7 @@ __all__ = [
     "correlate_weight_grad",
     "crop",
     "crop_and_scale",
+    "divide_vectors",
     "elu",
     "engine",
     "expected_pool",
@@ -102,6 +105,7 @@ __all__ = [
     "multiply",
     "negative_power",
     "nesterov_update",
+    "nms",
     "normalize_channels",
     "prelu",
     "put_slice",
@@ -121,7 +125,9 @@ __all__ = [
     "take_step",
     "tanh",
     "threads",
+    "transpose",
     "use_engine",
+    "vector_length",
     "weighted_sum",
     "window_sum",
 ]

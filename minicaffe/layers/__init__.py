@@ -1,4 +1,4 @@
-"""All layer types, one file each, in Caffe's eight families; importing the package registers them.
+"""All layer types, one file each, in nine families; importing the package registers them.
 
 `from minicaffe.layers import SigmoidCrossEntropyLossLayer` works for every class.
 """
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from minicaffe.layer import Layer
 
-FAMILIES = ("data", "vision", "recurrent", "common", "normalization", "activation", "utility", "loss")
+FAMILIES = ("data", "vision", "recurrent", "common", "normalization", "activation", "utility",
+            "detection", "loss")
 
 __all__ = ["FAMILIES"]
 

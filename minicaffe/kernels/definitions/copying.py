@@ -33,3 +33,9 @@ def put_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
 def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
     """out = the part of x that begins at the index `start` and has the shape of out. There is at least one axis."""
     out[...] = x[tuple(slice(first, first + size) for first, size in zip(start, out.shape, strict=True))]
+
+
+@kernel
+def transpose(x: np.ndarray, order: Sequence[int], out: np.ndarray) -> None:
+    """out = x with its axes in another order: axis k of out is axis order[k] of x. The two share no memory."""
+    out[...] = x.transpose(order)

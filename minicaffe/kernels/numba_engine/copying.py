@@ -100,3 +100,55 @@ def _crop(block, piece):
             at += (rest % get[axis] + start[axis]) * step
             rest, step = rest // get[axis], step * have[axis]
         copy_floats(floats_of(x, at, at + width), floats_of(y, r * width, (r + 1) * width))
+
+
+@definitions.transpose.implementation("numba", recordable=True)
+def transpose(x: np.ndarray, order: Sequence[int], out: np.ndarray) -> None:
+    """Row by row of out, after axes that stay neighbours have become one.
+
+    So NCHW to NHWC is a transposition of a matrix for each image, and an order that changes nothing is a copy.
+    """
+    if x.dtype != out.dtype:
+        definitions.transpose.on("numpy")(x, order, out)
+        return
+    sizes, steps = _merged(x.shape, order)
+    width = sizes[-1]
+    rows = x.size // max(1, width)
+    if len(sizes) == 1:
+        copy(x, out)
+        return
+    count = pieces(x.size, rows)
+    _transpose(count, x, out, np.array(sizes, np.int64), np.array(steps, np.int64), len(sizes), rows, width, count)
+
+
+def _merged(shape: Sequence[int], order: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the sizes of out's axes, and how far apart in x the numbers along each of them lie.
+
+    Axes of x that follow each other in out, too, are one axis here, and those of size 1 are left out.
+    """
+    sizes, steps, before = [1], [1], None
+    for axis in (axis for axis in order if shape[axis] != 1):
+        step = math.prod(shape[axis + 1:])
+        if before is not None and all(shape[i] == 1 for i in range(before + 1, axis)) and axis > before:
+            sizes[-1], steps[-1] = sizes[-1] * shape[axis], step
+        else:
+            sizes, steps = [*sizes, shape[axis]], [*steps, step]
+        before = axis
+    return (sizes[1:], steps[1:]) if len(sizes) > 1 else (sizes, steps)
+
+
+@task
+def _transpose(block, piece):
+    """Rows of y along its last axis: their numbers lie steps[axes − 1] apart in x."""
+    x, y, sizes_at, steps_at, axes, rows, width, count = values(block, 8)
+    sizes, steps = words.ints(sizes_at, axes), words.ints(steps_at, axes)
+    first, end = part(rows, piece, count)
+    apart = steps[axes - 1]
+    for r in range(first, end):
+        rest, at = r, 0
+        for axis in range(axes - 2, -1, -1):  # the index of row r on each axis but the last
+            at += rest % sizes[axis] * steps[axis]
+            rest //= sizes[axis]
+        source, row = floats_of(x, at, at + (width - 1) * apart + 1), floats_of(y, r * width, (r + 1) * width)
+        for i in range(width):
+            row[i] = source[i * apart]

@@ -1,0 +1,132 @@
+"""PriorBox: the boxes from which a detector starts, around every cell of a feature map."""
+
+import math
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.layer import Layer, register
+from minicaffe.proto import PriorBoxParameter
+
+SAME = 1e-6  # aspect ratios that differ by less are one
+
+
+@register("PriorBox")
+class PriorBoxLayer(Layer):
+    """Lay boxes of several sizes and shapes around the centre of every cell of a feature map.
+
+    BVLC's Caffe does not have it. SSD's fork and all forks made from it have it, and they agree. OpenCV keeps the
+    fraction of min_size and max_size, which the forks cut off.
+
+    Forward   centre of cell (i, j): ((j + offset) · step_w, (i + offset) · step_h)
+              sizes (w, h) in pixels, in this order, for each min_size m with its max_size M:
+                  (m, m);  (√(m·M), √(m·M)) where there is an M;  (m·√a, m/√a) for each aspect ratio a ≠ 1
+              y[0, 0] = the corners xmin, ymin, xmax, ymax of each box, as parts of the image's width and height
+              y[0, 1] = the variances, four for each box
+              the boxes stand by rows of the map, then by columns, then as above; m and M without their fractions
+    Backward  none: the boxes follow from the shapes alone
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py
+
+    Bottom    map (N, C, H, W) and image (N, C, H, W); only their H and W are read
+    Top       y (1, 2, 4·H·W·P) with P boxes a cell
+    Params    prior_box_param: min_size (at least one), max_size (absent, or one for each min_size), aspect_ratio
+              (repeated; 1 is always there), flip (true: the reciprocal of each aspect ratio as well), clip (false: else
+              corners are limited to 0 and 1), variance (one number, or four; absent: 0.1), img_size or img_h and img_w
+              (absent or 0: the size of the image), step or step_h and step_w (absent or 0: image size / map
+              size), offset (0.5)
+    In place  no: the top has a shape of its own
+    Errors    LayerError when min_size is absent or below 1, when max_size is not one for each min_size, or not larger,
+              when an aspect_ratio or a variance is not positive, when variance stands neither once nor four times,
+              when img_size stands beside img_h or step beside step_h, or one of a pair stands alone, when a bottom has
+              not 4 axes, when a gradient is asked for
+    See       Liu et al., SSD, ECCV 2016, §2.2
+    """
+
+    message = "prior_box_param"
+    param: PriorBoxParameter
+    bottoms = 2
+    backward_reads = ()
+    recordable = True
+
+    def setup(self, bottom, top):
+        p = self.param
+        self.check(len(p.min_size) > 0, "min_size", "must be given at least once")
+        # Caffe: both are cut to whole numbers, although the fields hold fractions
+        mins, maxs = [int(m) for m in p.min_size], [int(m) for m in p.max_size]
+        self.check(min(mins) >= 1, "min_size", "must be at least 1 pixel")
+        self.check(len(maxs) in (0, len(mins)), "max_size", f"must be given once for each min_size ({len(mins)})")
+        self.check(all(large > small for small, large in zip(mins, maxs, strict=False)), "max_size",
+                   f"must be larger than its min_size {mins}")
+        self.check(min(p.aspect_ratio, default=1) > 0, "aspect_ratio", "must be positive")
+        self.check(len(p.variance) in (0, 1, 4), "variance", "must be given once, or once for each of the four numbers")
+        self.check(min(p.variance, default=1) > 0, "variance", "must be positive")
+        self.variances = [*(p.variance or [0.1])] * (1 if len(p.variance) == 4 else 4)
+        self.image_size = self._pair("img_size", "img_h", "img_w")
+        self.steps = self._pair("step", "step_h", "step_w")
+        self.check_effect(bool(p.aspect_ratio), "flip", "there is no aspect_ratio")
+        self.box_sizes = self._box_sizes(mins, maxs)
+        self.made_for = ()
+
+    def reshape(self, bottom, top):
+        for i, blob in enumerate(bottom):
+            if blob.num_axes != 4:
+                self.fail(f"bottom[{i}] must have 4 axes (N, C, H, W), got {blob.num_axes}: {blob.shape}")
+        (H, W), image = bottom[0].shape[2:], bottom[1].shape[2:]
+        top[0].reshape((1, 2, 4 * H * W * len(self.box_sizes)))
+        if self.made_for != (H, W, image) and not self.shapes_only:
+            self.priors = self._priors(H, W, *(image if 0 in self.image_size else self.image_size))
+            self.made_for = H, W, image
+
+    def forward(self, bottom, top):
+        kernels.copy(self.priors, top[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        if any(propagate_down):
+            self.fail("has no gradient", hint="set propagate_down: false for both bottoms")
+
+    def allow_force_backward(self, bottom_index):
+        return False
+
+    def gradient_to(self, j):
+        return False
+
+    def gradient_from(self, t):
+        return False
+
+    def _pair(self, both, high, wide):
+        """Return the height and the width that a field says, or two fields; zeros where none is set."""
+        p = self.param
+        sides = [p.HasField(high), p.HasField(wide)]
+        self.check(not (p.HasField(both) and any(sides)), both, f"cannot stand beside {high} and {wide}")
+        alone, missing = (high, wide) if sides[0] else (wide, high)
+        self.check(any(sides) == all(sides), alone, f"needs {missing} beside it")
+        found = [getattr(p, high), getattr(p, wide)] if all(sides) else [getattr(p, both)] * 2
+        for name, value in zip([high, wide] if all(sides) else [both], found, strict=False):
+            self.check(value >= 0, name, "must be at least 0, which means that it is not given")
+        return found
+
+    def _box_sizes(self, mins, maxs):
+        """Return the sizes (P, 2) in pixels, width and height, of the boxes of a cell."""
+        ratios = []
+        for a in self.param.aspect_ratio:
+            if all(abs(a - known) >= SAME for known in (1, *ratios)):
+                ratios += [a, 1 / a] if self.param.flip else [a]
+        sizes = []
+        for i, m in enumerate(mins):
+            squares = [m, math.sqrt(m * maxs[i])] if maxs else [m]
+            sizes += [(side, side) for side in squares]
+            sizes += [(m * math.sqrt(a), m / math.sqrt(a)) for a in ratios]
+        return np.array(sizes)
+
+    def _priors(self, H, W, image_h, image_w):
+        """Return the top's data, computed in float64."""
+        # max, because an empty map would divide by 0
+        step_h, step_w = self.steps if all(self.steps) else (image_h / max(1, H), image_w / max(1, W))
+        y, x = np.meshgrid((np.arange(H) + self.param.offset) * step_h, (np.arange(W) + self.param.offset) * step_w,
+                           indexing="ij")
+        centres, halves = np.stack([x, y], axis=-1)[:, :, np.newaxis], self.box_sizes / 2
+        boxes = np.concatenate([centres - halves, centres + halves], axis=-1) / [image_w, image_h, image_w, image_h]
+        if self.param.clip:
+            boxes = boxes.clip(0, 1)
+        variances = np.broadcast_to(self.variances, boxes.shape)
+        return np.stack([boxes.ravel(), variances.ravel()])[np.newaxis].astype(self.dtype)
