@@ -42,6 +42,7 @@ from minicaffe.kernels.definitions.pooling import (
 )
 from minicaffe.kernels.definitions.recurrent import lstm_unit, lstm_unit_grad
 from minicaffe.kernels.definitions.reduce import row_sum
+from minicaffe.kernels.definitions.resizing import interpolate, interpolate_grad, repeat_pixels
 from minicaffe.kernels.definitions.softmax import softmax, softmax_grad
 from minicaffe.kernels.definitions.update import (
     adadelta_update,
@@ -91,6 +92,8 @@ __all__ = [
     "for_images",
     "global_stats",
     "im2col",
+    "interpolate",
+    "interpolate_grad",
     "kernel",
     "kernels",
     "linear",
@@ -111,6 +114,7 @@ __all__ = [
     "put_slice",
     "relu",
     "relu_grad",
+    "repeat_pixels",
     "rmsprop_update",
     "row_sum",
     "scale_channels",
