@@ -198,6 +198,15 @@ NORMALIZATION = [
     Case("MVN", "mvn_param { across_channels: true normalize_variance: false }", name="mean"),
 ]
 
+NORMALIZATION += [
+    Case("Normalize", "norm_param { across_spatial: false channel_shared: false }"),
+    Case("Normalize", name="across_spatial"),
+    Case("Normalize", "norm_param { channel_shared: false eps: 0.1 }", [(7, 3)], name="two_axes"),
+    Case("Normalize", "normalize_param { bp_norm: true }", tops=2, name="faces"),
+    Case("Normalize", 'normalize_param { normalize_type: "L1" bp_norm: true }', [apart(2, 7, 5, 3)], tops=2,
+         name="faces_by_sum"),
+]
+
 RECURRENT_CASES = [
     Case("ContinuationIndicator", "continuation_indicator_param { time_step: 5 axis: 1 }", [normal(5, 3, 4, batch=1)],
          gradient={"zeros": [0]}),
@@ -250,6 +259,9 @@ UTILITY = [
     Case("Eltwise", "eltwise_param { operation: PROD }", [X, X, X], name="product"),
     Case("Eltwise", "eltwise_param { operation: MAX }", [X, X], name="max"),
     Case("Eltwise", "eltwise_param { operation: MAX }", [X, X, X], name="max_of_three"),
+    Case("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }"),
+    Case("Permute", "permute_param { order: 2 order: 0 }", [normal(2, 7, 5, 3, batch=None)], name="batch_moves"),
+    Case("Permute", name="identity"),
     Case("Filter", bottoms=[X, (2, 4), given([1, 0])], tops=2, gradients=(0, 1), skip=NO_BATCH),
     Case("Flatten", "flatten_param { axis: 1 end_axis: -2 }"),
     Case("Python", 'python_param { module: "cases" layer: "HalfLayer" }'),
@@ -346,4 +358,24 @@ DATA = [
          "transform_param { crop_size: 3 mirror: true }", [], tops=2, files=image_files),
 ]
 
-CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA]
+
+
+def priors(count: int) -> Feed:
+    """The corners of boxes, and variances."""
+    draw = np.random.default_rng(2)
+    low = draw.uniform(0, 0.6, (count, 2))
+    corners = np.concatenate([low, low + draw.uniform(0.1, 0.4, (count, 2))], axis=1)
+    return given(np.stack([corners.ravel(), np.tile([0.1, 0.1, 0.2, 0.2], count)])[np.newaxis])
+
+
+FOUND = "confidence_threshold: 0.3 nms_param { nms_threshold: 0.3 }"
+DETECTION = [
+    Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 code_type: CENTER_SIZE {FOUND} }}",
+         [(2, 20), uniform(0, 1, 2, 15), priors(5)], gradients=()),
+    Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 share_location: false keep_top_k: 4 {FOUND} }}",
+         [(2, 60), uniform(0, 1, 2, 15), priors(5), uniform(0, 0.1, 2, 10), (2, 60)], gradients=(), name="two_stages"),
+    Case("PriorBox", "prior_box_param { min_size: 20 max_size: 45 aspect_ratio: 2 clip: true }",
+         [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=()),
+]
+
+CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA, *DETECTION]

@@ -377,9 +377,11 @@ def test_datasheet_speaks_of_fields_that_exist(type_name):
     cls = layer_class(type_name)
     found = re.search(rf"^Params(.*?)(?=^(?:{'|'.join(LABELS)})\b|\Z)", inspect.getdoc(cls), re.MULTILINE | re.DOTALL)
     listed = found[1] if found else ""
-    messages = set(re.findall(r"\b\w+_param\b", listed))
-    fields = {name for m in messages
-              for name in LayerParameter.DESCRIPTOR.fields_by_name[m].message_type.fields_by_name}
+    of_layer = LayerParameter.DESCRIPTOR.fields_by_name
+    messages = set(re.findall(r"\b\w+_param\b", listed)) & set(of_layer)
+    read = [field for m in messages for field in of_layer[m].message_type.fields]
+    inner = [field for outer in read if outer.message_type for field in outer.message_type.fields]
+    fields = {field.name for field in (*read, *inner)}
     named = set(re.findall(r"\b(?:[a-z]\w*(?==)|[a-z0-9]+_\w+)", listed)) - messages
 
     assert {m for m in (cls.message, *cls.also_reads) if m} == messages

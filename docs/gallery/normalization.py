@@ -1,4 +1,4 @@
-"""Drawings of BatchNorm, MVN and LRN."""
+"""Drawings of BatchNorm, MVN, LRN and Normalize."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from gallery.canvas import Canvas, number
-from gallery.plot import bars
-from gallery.registry import drawing, run
+from gallery.canvas import Box, Canvas, number
+from gallery.plot import Axes, bars
+from gallery.registry import drawing, example, run
 
 COUNT = 40  # numbers of each channel
 
@@ -105,3 +105,31 @@ def lrn(canvas: Canvas) -> None:
     canvas.text(456, 104, "WITHIN_CHANNEL:\nn × n places\nof the same\nchannel", "quiet")
     grid = canvas.cells(592, 94, 5, 5, 20, lit=[(i, j) for i in range(1, 4) for j in range(1, 4)])
     canvas.label(grid.cell(2, 2).x, grid.cell(2, 2).y, "i", kind="mono strong")
+
+
+@drawing("Normalize")
+def normalize(canvas: Canvas) -> None:
+    """An image with two channels: each of its two pixels is a vector (points). Divided by its length r, it reaches the
+    circle of radius 1. Then each channel is multiplied by the number learned for it, here 10 and 20.
+    """
+    ran = example("Normalize")
+    x, y = ran["x"][0, :, 0], ran["y"][0, :, 0]
+    r = np.hypot(*x)
+    plot = Axes(canvas, Box(40, 30, 240, 230), (-0.4, 4.6), (-0.4, 4.6), "channel 1", "channel 0", range(5), range(5))
+    turn = np.linspace(0, np.pi / 2, 33)
+    plot.curve(np.cos(turn), np.sin(turn), "curve quiet")
+    for pixel, (dx, anchor) in enumerate(((-8, "end"), (10, "start"))):
+        a, b = (float(value) for value in x[:, pixel])
+        canvas.line([plot.at(0, 0), plot.at(a, b)], "line accent")
+        plot.dot(a, b, f"x {number(a)}, {number(b)}", dx=dx, dy=-8, anchor=anchor)
+        plot.dot(a / r[pixel], b / r[pixel])
+    plot.note(1.15, 0.5, "x / r")
+    left = 322
+    for name, values, kind in (("x", x, ""), ("r", r[None], ""), ("x / r", x / r, ""),
+                               ("w", ran["w"][:, None], "learned"), ("y", y, "")):
+        left = canvas.grid(left, 14, values, name, kind=kind, width=36).box.right + 13
+    left = 322
+    for name in ("dy", "dx"):
+        left = canvas.grid(left, 118, ran[name][0, :, 0], name, kind="diff", width=36).box.right + 13
+    canvas.grid(left, 118, ran["dw"][:, None], "dw", kind="diff", width=36)
+    canvas.text(322, 226, "Rows are channels, columns are pixels.", "quiet")

@@ -318,3 +318,18 @@ def _seam(canvas: Canvas, grids: Sequence[Grid]) -> None:
     """Mark the place where copies meet."""
     for grid in grids:
         canvas.line([(grid.cell(0, 3).left, grid.box.top - 5), (grid.cell(0, 3).left, grid.box.bottom + 5)], "window")
+
+
+@drawing("Permute")
+def permute(canvas: Canvas) -> None:
+    """The last two axes change places: row 0 of x (lit) becomes column 0 of y. Backward puts the axes of dy back. With
+    order 0 2 3 1 the channels of an image go behind its pixels.
+    """
+    ran = example("Permute")
+    x = canvas.grid(6, 19, ran["x"][0], "x[0]", lit=row(0, 3))
+    y = canvas.grid(180, 6, ran["y"][0], "y[0]", lit=columns(0, 1, 3))
+    dy = canvas.grid(360, 6, ran["dy"][0], "dy[0]", kind="diff", lit=columns(0, 1, 3))
+    dx = canvas.grid(520, 19, ran["dx"][0], "dx[0]", kind="diff", lit=row(0, 3))
+    across(canvas, x, y)
+    canvas.label((x.box.right + y.box.left) / 2, x.box.y - 14, "order 0 2 1", kind="quiet")
+    across(canvas, dy, dx, "line back")

@@ -36,13 +36,13 @@ class DetectionOutputLayer(Layer):
               prior (1, 2, 4·P): corners and variances, as PriorBox makes them
               arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
-    Params    detection_output_param: num_classes (with the background; no default), share_location (true: one box for
-              all classes), background_label_id (0; negative: there is none), code_type (CORNER),
-              variance_encoded_in_target (false), confidence_threshold (absent: the lowest float32), keep_top_k (-1:
-              all), objectness_score (0.01), output_logits (only false)
+    Params    detection_output_param: num_classes (with the background; no default), share_location (one box for all
+              classes, true), background_label_id (negative: there is none, 0), code_type (CORNER),
+              variance_encoded_in_target (false), confidence_threshold (absent: the lowest float32), keep_top_k (negative:
+              all, -1), objectness_score (0.01), output_logits (only false)
               save_output_param, visualize, visualize_threshold, save_file (accepted, without effect)
-              nms_param: of it nms_threshold (0.3), top_k (absent or negative: all), eta (1: below 1, nms_threshold is
-              multiplied by it after each box that is kept, while it is above 0.5), soft_nms (only false), theta
+              nms_param: of it nms_threshold (0.3), top_k (absent or negative: all), eta (below 1, nms_threshold is
+              multiplied by it after each box that is kept, while it is above 0.5, 1), soft_nms (only false), theta
     In place  no: the top has a shape of its own
     Errors    LayerError when num_classes is absent, when nms_threshold is negative or eta not in (0, 1], when soft_nms
               or output_logits is true, when a bottom does not fit the number of priors, when a gradient is asked for

@@ -30,8 +30,8 @@ class PriorBoxLayer(Layer):
     Bottom    map (N, C, H, W) and image (N, C, H, W); only their H and W are read
     Top       y (1, 2, 4·H·W·P) with P boxes a cell
     Params    prior_box_param: min_size (at least one), max_size (absent, or one for each min_size), aspect_ratio
-              (repeated; 1 is always there), flip (true: the reciprocal of each aspect ratio as well), clip (false: else
-              corners are limited to 0 and 1), variance (one number, or four; absent: 0.1), img_size or img_h and img_w
+              (repeated; 1 is always there), flip (the reciprocal of each aspect ratio as well, true), clip (limit
+              corners to 0 and 1, false), variance (one number, or four; absent: 0.1), img_size or img_h and img_w
               (absent or 0: the size of the image), step or step_h and step_w (absent or 0: image size / map
               size), offset (0.5)
     In place  no: the top has a shape of its own

@@ -23,12 +23,14 @@ class NormalizeLayer(Layer):
     For face recognition: w = 1, ε = 1e-6, and Σ runs over the channels of a pixel. With normalize_type "L1"
     r = Σ |x| + ε, and dx = (dy − sign(x) · Σ (dy·x) / r) / r.
     With fix_gradient dx = dy / r. With bp_norm the gradient of the second top is added: dr · x / r, or dr · sign(x).
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.vector_length, kernels.divide_vectors: minicaffe/kernels/definitions/lengths.py
 
     Bottom    x (N, C, …); for face recognition no more than 4 axes
     Top       y, the shape of x; for face recognition (N, C, H, W), with 1 for an axis that x lacks
               r (N, 1, H, W), for face recognition only, where a second top is asked for
     Params    norm_param: across_spatial (true), scale_filler (absent: constant 1), channel_shared (true), eps=ε (1e-10)
-              normalize_param: normalize_type ("L2", or "L1"), fix_gradient (false), bp_norm (false)
+              normalize_param: normalize_type ("L2" or "L1", "L2"), fix_gradient (false), bp_norm (false)
     Blobs     w, a scalar with channel_shared, else (C,); none for face recognition
     In place  yes: a copy of x is kept for backward
     Errors    LayerError when x has fewer than two axes or C changes, when eps is negative, when norm_param and
