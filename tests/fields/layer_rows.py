@@ -107,7 +107,9 @@ TABLES = [
             "slice_param", "tanh_param", "threshold_param", "window_data_param", "python_param", "prelu_param",
             "spp_param", "reshape_param", "log_param", "flatten_param", "reduction_param", "embed_param",
             "tile_param", "batch_norm_param", "elu_param", "bias_param", "scale_param", "input_param", "crop_param",
-            "parameter_param", "recurrent_param", "swish_param", "clip_param")],
+            "parameter_param", "recurrent_param", "swish_param", "clip_param",
+            "continuation_indicator_param", "crop_center_param", "interp_param", "relu6_param", "reorg_param",
+            "reverse_param", "shuffle_channel_param", "transpose_param", "upsample_param")],
     ]),
     Table("ParamSpec", one("InnerProduct", "inner_product_param", "num_output: 2", more="param { }"), "param", [
         Row("name", "'' is no name, and nothing is shared", empty=ALLOWED),

@@ -26,19 +26,23 @@ def interpolate(x: np.ndarray, start: Pair, size: Pair, out: np.ndarray) -> None
 
 @kernel
 def interpolate_grad(dy: np.ndarray, start: Pair, size: Pair, out: np.ndarray) -> None:
-    """Each number of dy (N, C, oh, ow) goes to the four pixels it was a mean of, by the same shares; the rest of out is 0.
+    """out = rowsᵀ · dy · columns in the rectangle that begins at `start` and has this `size`, and 0 around it.
 
-    This is the gradient of `interpolate`; out (N, C, H, W).
+    This is the gradient of `interpolate`, which is rows · x · columnsᵀ: the two matrices hold the share that each pixel
+    has in each place. dy (N, C, oh, ow), out (N, C, H, W).
     """
-    rows, columns = (corner_aligned(n, to, dy.dtype) for n, to in zip(size, dy.shape[2:], strict=True))
-    (top, below, i), (left, right, j) = rows, columns
-    between = np.zeros((*dy.shape[:3], size[1]), dy.dtype)
-    np.add.at(between, (..., left), dy * (1 - j))
-    np.add.at(between, (..., right), dy * j)
+    rows, columns = (shares(n, to, dy.dtype) for n, to in zip(size, dy.shape[2:], strict=True))
     out.fill(0)
-    part = out[:, :, start[0]:start[0] + size[0], start[1]:start[1] + size[1]]
-    np.add.at(part, (slice(None), slice(None), top), between * (1 - i)[:, None])
-    np.add.at(part, (slice(None), slice(None), below), between * i[:, None])
+    out[:, :, start[0]:start[0] + size[0], start[1]:start[1] + size[1]] = rows.T @ (dy @ columns)
+
+
+def shares(size: int, to: int, dtype: np.dtype) -> np.ndarray:
+    """Return the matrix (to, size) by which `size` pixels become `to` places."""
+    before, after, share = corner_aligned(size, to, dtype)
+    matrix, place = np.zeros((to, size), dtype), np.arange(to)
+    matrix[place, before] = 1 - share
+    matrix[place, after] += share
+    return matrix
 
 
 def corner_aligned(size: int, to: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,6 @@ from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.vectors import evens, load, odds, plus_times, spread, store
 from minicaffe.kernels.numba_engine.words import helper, values
 
-
 MOST_PLACES = 9  # of larger filters, tiles of many outputs (planes.py) are quicker, although they copy the image
 
 

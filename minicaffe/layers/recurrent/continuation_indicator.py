@@ -17,7 +17,8 @@ class ContinuationIndicatorLayer(Layer):
     Params    continuation_indicator_param: time_step=T (must be given), batch_size=N (without x; must be given there),
               axis (of x, which has the size N; 0)
     In place  no: the top has a shape of its own
-    Errors    LayerError when time_step is missing, when batch_size is missing and there is no x, or axis is out of range
+    Errors    LayerError when time_step is missing, when batch_size is missing and there is no x, when axis is out of
+              range
     See       crnn.caffe has batch_size and no bottom; jolibrain's fork has x and axis
     """
 

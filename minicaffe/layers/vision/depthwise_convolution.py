@@ -6,7 +6,7 @@ from minicaffe.layers.vision.convolution import ConvolutionLayer
 
 @register("DepthwiseConvolution")
 class DepthwiseConvolutionLayer(ConvolutionLayer):
-    """Convolve each group of channels by itself, as Convolution does: with group C, each channel has filters of its own.
+    """Convolve each group of channels by itself: with as many groups as channels, each channel has filters of its own.
 
     The forks wrote this type because their Convolution was slow with many groups. Here Convolution itself is fast
     then, and this type is Convolution under another name. `group` must be given: without it, there is one group, and
@@ -27,7 +27,7 @@ class DepthwiseConvolutionLayer(ConvolutionLayer):
     In place  no: backward reads x
     Errors    LayerError for everything that is one for Convolution
     Derived   docs/maths/vision.md#convolution-and-deconvolution
-    See       Howard et al., 2017 (MobileNet); eric612's fork takes group as given, and so do the nets of this type that are known
+    See       Howard et al., 2017 (MobileNet). eric612's fork takes group as given, as this layer does
     """
 
     recordable = True

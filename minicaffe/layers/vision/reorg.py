@@ -13,9 +13,9 @@ class ReorgLayer(Layer):
     become the channels of one pixel. Instead, the numbers of an image are first read as t = C / s² channels of
     s times the height and width, whatever they were, and the blocks are taken from these.
 
-    Forward   y[n, o · t + c, i, j] = x′[n, c, i · s + o_i, j · s + o_j]   with o = o_i · s + o_j below s², and c below t
-              x′ is x, its numbers in their order, as (N, t, H · s, W · s); y is read as (N, C, H, W) here
-              with reverse, the same equation, with x in the place of y, as (N, C, H, W), and y in the place of x′
+    Forward   y[n, o · t + c, i, j] = x[n, c, i · s + o_i, j · s + o_j]   with o = o_i · s + o_j below s², and c below t
+              Here x is read as (N, t, H · s, W · s) and y as (N, C, H, W), their numbers in the order of their memory.
+              With reverse, x stands in the place of y in this equation, and y in the place of x.
     Backward  the same places: each number of dx is one of dy
     Computed  kernels.transpose: minicaffe/kernels/definitions/copying.py
 
@@ -47,9 +47,10 @@ class ReorgLayer(Layer):
         if self.param.reverse:
             top[0].reshape(N, C // (s * s), H * s, W * s)
         else:
-            self.check(H % s == 0 and W % s == 0, "stride", f"must divide the height and the width of bottom[0] {shape}")
+            self.check(H % s == 0 and W % s == 0, "stride",
+                       f"must divide the height and the width of bottom[0] {shape}")
             top[0].reshape(N, C * s * s, H // s, W // s)
-        self.wide = (N, C // (s * s), H, s, W, s)  # x′, each row and column as (block, place in the block)
+        self.wide = (N, C // (s * s), H, s, W, s)  # each row and column as (block, place in the block)
         self.deep = (N, s, s, C // (s * s), H, W)
 
     def forward(self, bottom, top):

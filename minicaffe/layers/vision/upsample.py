@@ -40,17 +40,17 @@ class UpsampleLayer(Layer):
         p = self.param
         with_mask = len(bottom) == 2
         self.recordable = not with_mask
-        self.size = self._pair("upsample_h", "upsample_w", "upsample_h")
+        self.size = self._pair("upsample_h", "upsample_w")
         if self.size and with_mask:
             for field in ("scale", "scale_h", "scale_w", "pad_out_h", "pad_out_w"):
                 self.check_effect(False, field, "upsample_h and upsample_w are given")
             return
-        self.scale = self._pair("scale_h", "scale_w", "scale")
+        self.scale = self._pair("scale_h", "scale_w")
         if self.scale:
             self.check_effect(False, "scale", "scale_h and scale_w are given")
         else:
-            self.scale = (p.scale if p.HasField("scale") else 2 if with_mask else 1,) * 2
-        self.check(min(self.scale) > 0, "scale" if p.HasField("scale") else "scale_h", "must be positive")
+            self.check(p.scale > 0 or not p.HasField("scale"), "scale", "must be positive")
+            self.scale = (p.scale or (2 if with_mask else 1),) * 2
         for i, field in enumerate(("pad_out_h", "pad_out_w")):
             self.check(not getattr(p, field) or self.scale[i] == 2, field,
                        f"can be set for a scale of 2 alone, which is {self.scale[i]} here")
@@ -88,11 +88,12 @@ class UpsampleLayer(Layer):
             N, C, H, W = dx.shape
             dy.reshape(N, C, H, self.scale[0], W, self.scale[1]).sum(axis=(3, 5), out=dx)
 
-    def _pair(self, high, wide, instead):
+    def _pair(self, high, wide):
         """Return the values of two fields, or () where neither is given."""
         p = self.param
         for given, missing in ((high, wide), (wide, high)):
             self.check(not p.HasField(given) or p.HasField(missing), given, f"needs {missing} beside it")
+            self.check(not p.HasField(given) or getattr(p, given) > 0, given, "must be positive")
         return (getattr(p, high), getattr(p, wide)) if p.HasField(high) else ()
 
     def _places(self, m, y):
@@ -100,9 +101,9 @@ class UpsampleLayer(Layer):
         m, places = _planes(m), y.shape[2] * y.shape[3]
         bad = ~((m >= 0) & (m < places))
         if bad.any():
-            self.fail(f"bottom[1], the mask, must hold places from 0 to {places - 1} in the planes of the top {y.shape}, "
-                      f"got {m[bad][0]:g}", hint="the top must be as large as the bottom of the Pooling whose mask it is: "
-                      "set upsample_h and upsample_w to that size")
+            self.fail(f"bottom[1], the mask, must hold places from 0 to {places - 1} in the planes of the top "
+                      f"{y.shape}, got {m[bad][0]:g}", hint="the top must be as large as the bottom of the Pooling "
+                      "whose mask it is: set upsample_h and upsample_w to that size")
         return np.arange(len(m))[:, None], m.astype(np.intp)
 
 
