@@ -189,3 +189,22 @@ def test_crop_and_scale():
 
     kernels.crop_and_scale(x, *np.array(corners), np.array(mirrored), mean, 2.0, out)
     np.testing.assert_array_equal(out, [np.zeros((1, 2, 3)), np.full((1, 2, 3), 24)])
+
+
+def test_interpolate_and_back():
+    """Two pixels become three places: the middle one is their mean, and its gradient is shared by them."""
+    x, y = floats([[[[9, 2, 6]]]]), np.full((1, 1, 1, 3), np.nan, np.float32)
+    kernels.interpolate(x, (0, 1), (1, 2), y)
+    dx = np.full_like(x, np.nan)
+    kernels.interpolate_grad(floats([[[[10, 4, 1]]]]), (0, 1), (1, 2), dx)
+
+    np.testing.assert_array_equal(y, [[[[2, 4, 6]]]])
+    np.testing.assert_array_equal(dx, [[[[0, 12, 3]]]])
+
+
+def test_repeat_pixels():
+    """Each pixel is three wide and two high."""
+    y = np.full((1, 1, 2, 6), np.nan, np.float32)
+    kernels.repeat_pixels(floats([[[[5, 7]]]]), (2, 3), y)
+
+    np.testing.assert_array_equal(y[0, 0], [[5, 5, 5, 7, 7, 7]] * 2)

@@ -202,7 +202,32 @@ def lstm_unit_grads(normal):
         yield c, gates, normal(*c.shape), normal(*c.shape), normal(*c.shape), normal(*c.shape), normal(*gates.shape)
 
 
-OTHERS = {"prelu": prelus, "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
+RESIZED = [  # x, the rectangle's start and size, sizes of the other image: larger, smaller, one pixel, several pieces
+    ((2, 3, 7, 5), (0, 0), (7, 5), (13, 17)), ((2, 3, 9, 20), (1, 2), (6, 15), (4, 3)),
+    ((1, 2, 5, 4), (0, 0), (5, 4), (1, 9)), ((3, 1, 6, 8), (2, 3), (1, 1), (5, 7)),
+    ((2, 40, 33, 21), (0, 0), (33, 21), (65, 41))]
+
+
+def interpolations(normal):
+    """Whole images, and parts of them."""
+    for x, start, size, sizes in RESIZED:
+        yield normal(*x), start, size, normal(*x[:2], *sizes)
+
+
+def interpolation_grads(normal):
+    """The same, the other way round."""
+    for x, start, size, dy in interpolations(normal):
+        yield dy, start, size, normal(*x.shape)
+
+
+def repeats(normal):
+    """Both directions by one number, and by two."""
+    for x, scale in (((2, 3, 7, 5), (2, 2)), ((1, 4, 3, 2), (1, 3)), ((3, 2, 5, 9), (4, 1)), ((2, 60, 21, 33), (2, 3))):
+        yield normal(*x), scale, normal(*x[:2], x[2] * scale[0], x[3] * scale[1])
+
+
+OTHERS = {"interpolate": interpolations, "interpolate_grad": interpolation_grads, "repeat_pixels": repeats,
+          "prelu": prelus, "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
           "negative_power": negative_powers, "take_step": steps, "lstm_unit": lstm_units,
           "lstm_unit_grad": lstm_unit_grads,
@@ -263,7 +288,7 @@ ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
     "put_slice", "scale_channels", "take_slice", "weighted_sum"}
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
-        "max_pool_grad", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
+        "repeat_pixels", "max_pool_grad", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
 WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering
@@ -317,7 +342,8 @@ def test_no_kernel_is_left_out():
 
 ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> relative and absolute error
     "softmax": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
-    **dict.fromkeys(("add_channel_sums", "matmul", "ave_pool", "ave_pool_grad"), (0, 1e-6)),
+    **dict.fromkeys(("add_channel_sums", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
+                     "interpolate_grad"), (0, 1e-6)),
     **dict.fromkeys(("correlate", "correlate_data_grad", "correlate_weight_grad"), (0, 2e-5))}
 
 

@@ -8,8 +8,10 @@ from minicaffe.layers.vision.depthwise_convolution import DepthwiseConvolutionLa
 class DepthwiseConvLayer(DepthwiseConvolutionLayer):
     """Convolve each group of channels by itself: the same layer as DepthwiseConvolution, under another name.
 
-    Forward   y[n, k, o] = b[k] + Σ w[k, c, i] · x[n, c, o·s + i·d − p]   over c and i, c of k's group
-    Backward  dx, dw and db as for Convolution
+    Forward   y[n, k, o] = b[k] + Σ w[k, c, i] · x[n, c, o·s + i·d − p]   over i and the c of k's group
+    Backward  dx[n, c, q] = Σ w[k, c, i] · dy[n, k, o]   over i, o with o·s + i·d − p = q, and the k of c's group
+              dw[k, c, i] += Σ dy[n, k, o] · x[n, c, o·s + i·d − p]   over n and o
+              db[k] += Σ dy[n, k, o]   over n and o
     Computed  kernels.correlate
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
