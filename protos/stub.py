@@ -7,6 +7,7 @@ stub says it: with it `self.param.` completes in an editor, and mypy knows each 
 
 from __future__ import annotations
 
+import keyword
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,13 +43,14 @@ def generate() -> str:
 
 def _message(descriptor: Any) -> str:
     lines = [f"class {descriptor.name}(Message):"]
+    fields = [field for field in descriptor.fields if not keyword.iskeyword(field.name)]  # `lambda`: getattr reads it
     for enum in descriptor.enum_types:
         lines += [f"{enum.name}: ClassVar[EnumTypeWrapper]", *(f"{value.name}: ClassVar[int]" for value in enum.values)]
-    for field in descriptor.fields:
+    for field in fields:
         lines += _field(descriptor, field)
-    lines += ["def __init__(self, *," if descriptor.fields else "def __init__(self) -> None: ..."]
-    lines += [f"             {field.name}: {_accepted(field)} | None = ...," for field in descriptor.fields]
-    lines[-1] = lines[-1].removesuffix(",") + (") -> None: ..." if descriptor.fields else "")
+    lines += ["def __init__(self, *," if fields else "def __init__(self) -> None: ..."]
+    lines += [f"             {field.name}: {_accepted(field)} | None = ...," for field in fields]
+    lines[-1] = lines[-1].removesuffix(",") + (") -> None: ..." if fields else "")
     return "\n    ".join(lines) + "\n"
 
 

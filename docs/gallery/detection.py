@@ -38,7 +38,7 @@ def prior_box(canvas: Canvas) -> None:
         center = place(frame, boxes[cell][0])
         canvas.circle(center.x, center.y, 3, "dot")
         canvas.text(frame.left + cell * SIDE + 6, frame.bottom - 8, f"cell {cell}", "quiet")
-    left = frame.right + 30
+    left = frame.right + 24
     grid = canvas.grid(left, 28, [[number(value) for value in corners] for corners in boxes[0]],
                        "y[0, 0] of cell 0", lit=[(0, j) for j in range(4)], width=52)
     for i, words in enumerate(("20 × 20", "40 × 40", "40 × 10", "10 × 40")):

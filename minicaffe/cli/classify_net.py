@@ -32,9 +32,8 @@ ALLOWED = 1e-5  # probabilities that differ by no more count as the same
 
 def plan(args: argparse.Namespace) -> Plan:
     """Return what to run, as the net and the flags say. Raise NetError where the size of the images is not known."""
-    definition, place = location.read(args.net)
-    definition.state.phase, definition.state.level = TEST, args.level
-    definition.state.stage.extend(stages(args))
+    definition, place = location.read(args.net, location.outside(TEST, args.level, stages(args)))
+    location.set_state(definition, TEST, args.level, stages(args))
     with place.in_errors(definition), silent():
         upgraded = passes.upgrade(definition)
         roles = roles_of(upgraded)

@@ -63,9 +63,8 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
     Only this layer of the net is made. A layer whose samples cannot be asked for by number is run, batch after batch,
     and its samples are what it puts out.
     """
-    given, place = location.read(args.source)
-    given.state.phase, given.state.level = Phase.Value(args.phase), args.level
-    given.state.stage.extend(stages(args))
+    given, place = location.read(args.source, location.outside(Phase.Value(args.phase), args.level, stages(args)))
+    location.set_state(given, Phase.Value(args.phase), args.level, stages(args))
     with place.in_errors(given):
         filtered = passes.apply(given, "filter")
         chosen, others = _chosen(filtered, args)

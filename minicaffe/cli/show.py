@@ -51,8 +51,7 @@ def stages(args: argparse.Namespace) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     net, place = location.read(args.net)
-    net.state.phase, net.state.level = Phase.Value(args.phase), args.level
-    net.state.stage.extend(stages(args))
+    location.set_state(net, Phase.Value(args.phase), args.level, stages(args))
     with place.in_errors(net):
         shown = passes.apply(net, args.after)
     say(proto_text.format(shown, ascii_only=not is_utf8(sys.stdout)), end="")  # escapes, which can be read back

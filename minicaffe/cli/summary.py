@@ -57,7 +57,7 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
 
     A batch of 0 and an empty size stand for what the file says. With `shapes_only` the net has no memory.
     """
-    given, place = location.read(path)
+    given, place = location.read(path, location.outside(phase, level, stages or []))
     return made(given, place, phase, level, stages, batch, size, permissive, allow_python, shapes_only)
 
 

@@ -123,9 +123,8 @@ def _check_ending(out: str) -> None:
 def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Return the page's data for one pass of a net, and remarks about what was assumed."""
     seed = 1 if args.seed is None else args.seed
-    given, place = location.read(args.net)
-    given.state.phase, given.state.level = Phase.Value(args.phase), args.level
-    given.state.stage.extend(stages(args))
+    given, place = location.read(args.net, location.outside(Phase.Value(args.phase), args.level, stages(args)))
+    location.set_state(given, Phase.Value(args.phase), args.level, stages(args))
     with place.in_errors(given):
         definition = passes.upgrade(given)
         arrays, remarks = _prepare(definition, args, args.net)
@@ -154,7 +153,8 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         param.weights.append(args.weights)
     param.max_iter = args.iterations or 1
     choice = net_to_train(param, args.solver)
-    given, place = location.read(choice.definition)
+    given, place = location.read(choice.definition, location.outside(choice.state.phase, choice.state.level,
+                                                                      choice.state.stage))
     given.state.CopyFrom(choice.state)
     with place.in_errors(given):
         definition = passes.upgrade(given)

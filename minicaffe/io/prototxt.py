@@ -11,6 +11,7 @@ from minicaffe.io.files import PathLike, read_bytes, replace_file
 from minicaffe.io.sniff import sniff_bytes
 from minicaffe.io.wrong_file import wrong_file
 from minicaffe.proto import NetParameter, SolverParameter
+from minicaffe.proto.foreign import LeaveOut
 from minicaffe.proto.text import Source, format_for, parse
 
 T = TypeVar("T")
@@ -20,9 +21,9 @@ LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one mil
 _COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)|#[^\n]*""")
 
 
-def read(path: PathLike, message: Any) -> Any:
+def read(path: PathLike, message: Any, leave_out: LeaveOut | None = None) -> Any:
     """Fill `message` from a prototxt or YAML file and return it. ProtoError as for `parse`, or for no file."""
-    return parse(read_source(path).text, message, str(path))
+    return parse(read_source(path).text, message, str(path), leave_out)
 
 
 def read_source(path: PathLike) -> Source:

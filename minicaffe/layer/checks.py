@@ -12,6 +12,7 @@ from minicaffe.filler import refusal, unread_fields
 from minicaffe.layer.registry import Arity, arity_words, limits
 from minicaffe.log import At, warn
 from minicaffe.proto.finite import not_finite
+from minicaffe.proto.forks import FIRST_NUMBER, LEFT_ASIDE, added_fields, fork_hint
 
 SWAPPED = "the first bottom is for the scores, the second for the labels: they seem to be the wrong way round"
 
@@ -25,6 +26,7 @@ class Checks:
     type: ClassVar[str]
     message: ClassVar[str | None]
     also_reads: ClassVar[tuple[str, ...]]
+    fork_fields: ClassVar[tuple[str, ...]]
     unread: ClassVar[tuple[str, ...]]
     in_place: ClassVar[bool]
     label_bottoms: ClassVar[tuple[int, ...]]
@@ -91,7 +93,10 @@ class Checks:
         """LayerError for a parameter that is NaN or infinite, or that is set but not read by this layer."""
         for path, number in not_finite(self.layer_param):
             self.fail(f"{path} must be a finite number, got {number}")
-        known = {self.message, *self.also_reads}
+        known = {self.message, *self.also_reads, *LEFT_ASIDE}
+        for path, field in added_fields(self.layer_param):
+            if field.name not in self.fork_fields:  # going on without a value of an enum is not possible
+                self._unread_field(path, permissive and field.number >= FIRST_NUMBER, fork_hint(field.name))
         for field, value in self.layer_param.ListFields():
             if field.name.endswith("_param") and field.name not in known:
                 self._unread_field(field.name, permissive)
@@ -116,10 +121,10 @@ class Checks:
                 warn(At.FILLER, f"layer {self.name!r} ({self.type}): {field}.{name} has no effect: "
                                 f"the {filler.type} filler does not read it")
 
-    def _unread_field(self, field: str, permissive: bool) -> None:
+    def _unread_field(self, field: str, permissive: bool, cure: str = "") -> None:
         message = f"layer {self.name!r} ({self.type}): {field} is set, but this layer does not read it"
         if not permissive:
-            raise LayerError(message, hint="remove the field, or pass --permissive to go on without it")
+            raise LayerError(message, hint=cure or "remove the field, or pass --permissive to go on without it")
         warnings.warn(message, stacklevel=3)
 
     # --- at the set-up: the blobs ----------------------------------------------------------------------

@@ -45,6 +45,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         type            the name in prototxts (set by `register`)
         message         the LayerParameter field with the layer's own parameters, e.g. "lrn_param"
         also_reads      further LayerParameter message fields it reads, e.g. ("loss_param",)
+        fork_fields     fields that forks have added to `message`, one of BVLC's, and that this layer reads
         unread          names of fields of `message` that this layer does not read
         bottoms, tops   how many there may be: 2, or (1, 2), or (1, None) for at least one
         auto_tops       the Net adds tops that the definition leaves out (losses)
@@ -75,6 +76,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
     type: ClassVar[str] = ""
     message: ClassVar[str | None] = None
     also_reads: ClassVar[tuple[str, ...]] = ()
+    fork_fields: ClassVar[tuple[str, ...]] = ()
     unread: ClassVar[tuple[str, ...]] = ()
     bottoms: ClassVar[Arity] = 1
     tops: ClassVar[Arity] = 1

@@ -22,6 +22,7 @@ from minicaffe.errors import LayerError, from_here
 from minicaffe.layer import Elementwise, Layer, layer_class, registered_types, unknown_type_hint
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, describe, is_repeated
+from minicaffe.proto.forks import FIRST_NUMBER, is_added
 
 LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors",
           "Derived", "See")
@@ -159,12 +160,13 @@ def comment(field: Any) -> str:
 def _read(cls: type[Layer], message: str) -> list[Any]:
     """Return the descriptors of those fields of a message that a class reads."""
     descriptor: Any = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
-    read = [field for field in descriptor.fields if field.name not in cls.unread]
+    read = [field for field in descriptor.fields if field.name not in cls.unread
+            and (not is_added(message, field) or field.name in cls.fork_fields)]
     if message == cls.message:
         return read
     # of a message that belongs to other types, such as loss_param, a layer reads the fields that its datasheet names
     named = re.search(rf"\b{message}:(.*?)(?=\w+_param:|\n[A-Z]|\Z)", datasheet(cls.type), re.DOTALL)
-    return [field for field in descriptor.fields if named and re.search(rf"\b{field.name}\b", named[1])]
+    return [field for field in read if named and re.search(rf"\b{field.name}\b", named[1])]
 
 
 def _type(field: Any) -> str:
@@ -172,7 +174,7 @@ def _type(field: Any) -> str:
     if field.message_type is not None:
         word = field.message_type.name
     elif field.enum_type is not None:
-        word = " | ".join(value.name for value in field.enum_type.values)
+        word = " | ".join(value.name for value in field.enum_type.values if value.number < FIRST_NUMBER)
     else:
         word = {field.TYPE_STRING: "string", field.TYPE_BOOL: "bool", field.TYPE_FLOAT: "float",
                 field.TYPE_INT32: "int32", field.TYPE_UINT32: "uint32", field.TYPE_INT64: "int64"}[field.type]

@@ -176,7 +176,7 @@ class _Linter:
         return made
 
     def _definition(self, net: Any, phase: int, level: int, stages: list[str], beside: str = "") -> Definition:
-        given, place = location.read(net)
+        given, place = location.read(net, location.outside(phase, level, stages))
         return Definition(place.file or beside, given, place, phase, level, stages, samples=self.samples,
                           allow_python=self.allow_python)
 
@@ -229,5 +229,7 @@ def _has_source(definition: Definition) -> bool:
 def _is_solver(path: str) -> bool:
     """Return whether a file holds a solver. Raise ProtoError, with the line, if it holds neither solver nor net."""
     source = prototxt.read_source(path)
-    read = prototxt.as_net_or_solver(lambda message: proto_text.parse(source.text, message, source.filename))
+    # Here no layer is read: what the schema does not know is an error when the net is made.
+    read = prototxt.as_net_or_solver(
+        lambda message: proto_text.parse(source.text, message, source.filename, lambda layer, net: True))
     return isinstance(read, SolverParameter)

@@ -16,6 +16,7 @@ from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
+from minicaffe.proto.foreign import LeaveOut
 from minicaffe.proto.source import Source
 
 SHOWN = 3  # layers of one name that an error points at
@@ -87,18 +88,36 @@ class Location:
         return self._source.layers_where(name, ranks)
 
 
-def read(definition: PathLike | Any) -> tuple[Any, Location]:
-    """Return a copy of the definition, which may be changed, and the Location of its layers."""
+def read(definition: PathLike | Any, leave_out: LeaveOut | None = None) -> tuple[Any, Location]:
+    """Return a copy of the definition, which may be changed, and the Location of its layers.
+
+    `leave_out` is as for `proto.text.parse`; `outside` makes one.
+    """
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):
         source = prototxt.read_source(definition)
-        proto_text.parse(source.text, net, source.filename)
+        proto_text.parse(source.text, net, source.filename, leave_out)
         return net, Location(source)
     kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)
     if kind != net.DESCRIPTOR.full_name:
         raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
     net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
     return net, Location(None)
+
+
+def outside(phase: int | None, level: int = 0, stages: Sequence[str] = ()) -> LeaveOut:
+    """Return a function that says whether a layer's rules leave it out of its net in this state."""
+
+    def leaves_out(layer: Any, net: Any) -> bool:
+        outline = NetParameter(state=net.state)
+        set_state(outline, phase, level, stages)
+        try:
+            with silent():
+                return not is_included(layer, outline.state)
+        except NetError:  # of its rules; the pass that filters the layers raises it again
+            return False
+
+    return leaves_out
 
 
 def set_state(definition: Any, phase: int | None, level: int, stages: Sequence[str]) -> None:

@@ -83,7 +83,7 @@ class Net(Shown):
         self.replay = True
         self.draws = rng.PassDraws()
         self.loaded: weight_files.Report | None = None
-        given, self._location = location.read(definition)
+        given, self._location = location.read(definition, location.outside(phase, level, stages))
         location.set_state(given, phase, level, stages)
         # Read now: at TEST, layers whose weights are in these files draw no random numbers when they are made.
         stored = weight_files.read(weights) if weights else None

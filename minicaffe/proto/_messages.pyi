@@ -17,6 +17,13 @@ class BlobShape(Message):
                  dim: Iterable[int] | None = ...) -> None: ...
 
 class BlobProto(Message):
+    Type: ClassVar[EnumTypeWrapper]
+    DOUBLE: ClassVar[int]
+    FLOAT: ClassVar[int]
+    FLOAT16: ClassVar[int]
+    INT: ClassVar[int]
+    UINT: ClassVar[int]
+    BOOL: ClassVar[int]
     num: int
     """Until 2015 a shape was these four numbers; a file that has any of them means them, not shape. Default:
     0"""
@@ -38,6 +45,11 @@ class BlobProto(Message):
     def double_data(self) -> RepeatedScalarFieldContainer[float]: ...
     @property
     def double_diff(self) -> RepeatedScalarFieldContainer[float]: ...
+    raw_data_type: int
+    """Of NVIDIA's fork, from 0.16 on: the values as they lie in memory, lowest byte first, and data is empty"""
+    raw_diff_type: int
+    raw_data: bytes
+    raw_diff: bytes
     def __init__(self, *,
                  num: int | None = ...,
                  channels: int | None = ...,
@@ -47,7 +59,11 @@ class BlobProto(Message):
                  diff: Iterable[float] | None = ...,
                  shape: BlobShape | Mapping[str, Any] | None = ...,
                  double_data: Iterable[float] | None = ...,
-                 double_diff: Iterable[float] | None = ...) -> None: ...
+                 double_diff: Iterable[float] | None = ...,
+                 raw_data_type: int | str | None = ...,
+                 raw_diff_type: int | str | None = ...,
+                 raw_data: bytes | None = ...,
+                 raw_diff: bytes | None = ...) -> None: ...
 
 class BlobProtoVector(Message):
     @property
@@ -101,6 +117,38 @@ class NetParameter(Message):
     @property
     def layer(self) -> RepeatedCompositeFieldContainer[LayerParameter]:
         """The high number makes a printed net end with its layers"""
+    default_forward_type: int
+    """Of forks, all read and left aside: how they compute. NVIDIA, and all down to eltwise_mem_sharing.
+    Default: FLOAT"""
+    default_backward_type: int
+    """Default: FLOAT"""
+    default_forward_math: int
+    """Default: FLOAT"""
+    default_backward_math: int
+    """Default: FLOAT"""
+    global_grad_scale: float
+    """Default: 1"""
+    global_grad_scale_adaptive: bool
+    """Default: false"""
+    default_conv_algos_override: str
+    """Default: "-1,-1,-1" """
+    reduce_buckets: int
+    """Default: 6"""
+    default_cudnn_math_override: int
+    """Default: -1"""
+    eltwise_mem_sharing: bool
+    """Default: true"""
+    engine: str
+    """Intel, and all down to multinode"""
+    @property
+    def compile_net_state(self) -> CompileNetState: ...
+    bn_stats_batch_size: int
+    """Default: 0"""
+    @property
+    def multinode(self) -> MultinodeParameter: ...
+    @property
+    def mem_param(self) -> MemoryOptimizationParameter:
+        """TSN"""
     def __init__(self, *,
                  name: str | None = ...,
                  layers: Iterable[V1LayerParameter | Mapping[str, Any]] | None = ...,
@@ -110,7 +158,22 @@ class NetParameter(Message):
                  state: NetState | Mapping[str, Any] | None = ...,
                  debug_info: bool | None = ...,
                  input_shape: Iterable[BlobShape | Mapping[str, Any]] | None = ...,
-                 layer: Iterable[LayerParameter | Mapping[str, Any]] | None = ...) -> None: ...
+                 layer: Iterable[LayerParameter | Mapping[str, Any]] | None = ...,
+                 default_forward_type: int | str | None = ...,
+                 default_backward_type: int | str | None = ...,
+                 default_forward_math: int | str | None = ...,
+                 default_backward_math: int | str | None = ...,
+                 global_grad_scale: float | None = ...,
+                 global_grad_scale_adaptive: bool | None = ...,
+                 default_conv_algos_override: str | None = ...,
+                 reduce_buckets: int | None = ...,
+                 default_cudnn_math_override: int | None = ...,
+                 eltwise_mem_sharing: bool | None = ...,
+                 engine: str | None = ...,
+                 compile_net_state: CompileNetState | Mapping[str, Any] | None = ...,
+                 bn_stats_batch_size: int | None = ...,
+                 multinode: MultinodeParameter | Mapping[str, Any] | None = ...,
+                 mem_param: MemoryOptimizationParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class NetState(Message):
     phase: int
@@ -277,8 +340,10 @@ class LayerParameter(Message):
     @property
     def clip_param(self) -> ClipParameter: ...
     @property
-    def multibox_loss_param(self) -> MultiBoxLossParameter:
+    def annotated_data_param(self) -> AnnotatedDataParameter:
         """Layer types of Caffe's forks. These numbers mean the same in all forks that have the field"""
+    @property
+    def multibox_loss_param(self) -> MultiBoxLossParameter: ...
     @property
     def permute_param(self) -> PermuteParameter: ...
     @property
@@ -286,11 +351,23 @@ class LayerParameter(Message):
     @property
     def detection_output_param(self) -> DetectionOutputParameter: ...
     @property
+    def detection_evaluate_param(self) -> DetectionEvaluateParameter: ...
+    @property
     def norm_param(self) -> NormalizeParameter: ...
+    @property
+    def video_data_param(self) -> VideoDataParameter: ...
+    @property
+    def region_loss_param(self) -> RegionLossParameter: ...
     @property
     def yolo_detection_output_param(self) -> YoloDetectionOutputParameter: ...
     @property
     def yolov3_detection_output_param(self) -> Yolov3DetectionOutputParameter: ...
+    @property
+    def yolov3_param(self) -> Yolov3Parameter: ...
+    @property
+    def yolo_seg_param(self) -> YoloSegParameter: ...
+    @property
+    def segmentation_evaluate_param(self) -> SegmentationEvaluateParameter: ...
     @property
     def box_annotator_ohem_param(self) -> BoxAnnotatorOHEMParameter: ...
     @property
@@ -311,7 +388,7 @@ class LayerParameter(Message):
     @property
     def reorg_param(self) -> ReorgParameter: ...
     @property
-    def relu6_param(self) -> ReLUParameter: ...
+    def relu6_param(self) -> ReLU6Parameter: ...
     @property
     def transpose_param(self) -> TransposeParameter: ...
     @property
@@ -348,6 +425,126 @@ class LayerParameter(Message):
     def resample_param(self) -> ResampleParameter: ...
     @property
     def roi_align_param(self) -> ROIAlignParameter: ...
+    @property
+    def eval_detection_param(self) -> EvalDetectionParameter: ...
+    @property
+    def dense_image_data_param(self) -> DenseImageDataParameter: ...
+    @property
+    def dice_coef_loss_param(self) -> DiceCoefLossParameter: ...
+    @property
+    def focal_loss_param(self) -> FocalLossParameter: ...
+    @property
+    def selu_param(self) -> SeLuParameter: ...
+    @property
+    def selu_dropout_param(self) -> SeLuDropoutParameter: ...
+    @property
+    def labelsequence_accuracy_param(self) -> LabelsequenceAccuracyParameter: ...
+    @property
+    def spatial_dropout_param(self) -> SpatialDropoutParameter: ...
+    @property
+    def split_param(self) -> SplitParameter: ...
+    @property
+    def detectnet_groundtruth_param(self) -> DetectNetGroundTruthParameter: ...
+    @property
+    def detectnet_augmentation_param(self) -> DetectNetAugmentationParameter: ...
+    @property
+    def trt_param(self) -> TRTParameter: ...
+    @property
+    def dense_crf_param(self) -> DenseCRFParameter: ...
+    @property
+    def domain_transform_param(self) -> DomainTransformParameter: ...
+    @property
+    def mat_read_param(self) -> MatReadParameter: ...
+    @property
+    def mat_write_param(self) -> MatWriteParameter: ...
+    @property
+    def seg_accuracy_param(self) -> SegAccuracyParameter: ...
+    @property
+    def unique_label_param(self) -> UniqueLabelParameter: ...
+    @property
+    def adaptive_bias_channel_param(self) -> AdaptiveBiasChannelParameter: ...
+    @property
+    def bias_channel_param(self) -> BiasChannelParameter: ...
+    @property
+    def detection_data_param(self) -> DetectionDataParameter: ...
+    @property
+    def eval_data_param(self) -> EvalDataParameter: ...
+    @property
+    def detection_group_loss_param(self) -> DetectionGroupLossParameter: ...
+    @property
+    def detection_group_accuracy_param(self) -> DetectionGroupAccuracyParameter: ...
+    @property
+    def proposal_target_param(self) -> ProposalTargetParameter: ...
+    @property
+    def hard_mining_param(self) -> HardMiningParameter: ...
+    @property
+    def scale_route_param(self) -> ScaleRouteParameter: ...
+    @property
+    def augmentation_param(self) -> AugmentationParameter: ...
+    @property
+    def black_augmentation_param(self) -> BlackAugmentationParameter: ...
+    @property
+    def coeff_schedule_param(self) -> CoeffScheduleParameter: ...
+    @property
+    def l1_loss_param(self) -> L1LossParameter: ...
+    @property
+    def lpq_loss_param(self) -> LpqLossParameter: ...
+    @property
+    def accum_param(self) -> AccumParameter: ...
+    @property
+    def downsample_param(self) -> DownsampleParameter: ...
+    @property
+    def reader_param(self) -> ReaderParameter: ...
+    @property
+    def writer_param(self) -> WriterParameter: ...
+    @property
+    def mean_param(self) -> MeanParameter: ...
+    @property
+    def seg_data_param(self) -> SegDataParameter: ...
+    @property
+    def batch_reduction_param(self) -> BatchReductionParameter: ...
+    @property
+    def convolution3d_param(self) -> Convolution3DParameter: ...
+    @property
+    def pooling3d_param(self) -> Pooling3DParameter: ...
+    @property
+    def lrn_map_param(self) -> LRNMapParameter: ...
+    @property
+    def colinear_convolution_param(self) -> ColinearConvolutionParameter: ...
+    @property
+    def mn_activation_param(self) -> MnActivationParameter: ...
+    @property
+    def label_specific_add_param(self) -> LabelSpecificAddParameter: ...
+    @property
+    def bbox_data_param(self) -> BboxDataParameter: ...
+    @property
+    def squeezedet_param(self) -> SqueezeDetParameter: ...
+    @property
+    def quantization_param(self) -> QuantizationParameter:
+        """How forks compute a layer. Read and left aside: minicaffe computes in floats, with its own engines.
+        Intel"""
+    @property
+    def multinode(self) -> MultinodeLayerParameter:
+        """Intel"""
+    @property
+    def mn_grad_compress_param(self) -> MnParamGradCompressParameter:
+        """Intel"""
+    engine: str
+    """Intel, such as "MKLDNN" """
+    forward_type: int
+    """NVIDIA, and all below. Default: FLOAT"""
+    backward_type: int
+    """Default: FLOAT"""
+    forward_math: int
+    """Default: FLOAT"""
+    backward_math: int
+    """Default: FLOAT"""
+    debug: bool
+    """Default: false"""
+    cudnn_math_override: int
+    """Default: -1"""
+    reshape_every_iter: bool
+    """FlowNet. Default: true"""
     def __init__(self, *,
                  name: str | None = ...,
                  type: str | None = ...,
@@ -409,13 +606,20 @@ class LayerParameter(Message):
                  recurrent_param: RecurrentParameter | Mapping[str, Any] | None = ...,
                  swish_param: SwishParameter | Mapping[str, Any] | None = ...,
                  clip_param: ClipParameter | Mapping[str, Any] | None = ...,
+                 annotated_data_param: AnnotatedDataParameter | Mapping[str, Any] | None = ...,
                  multibox_loss_param: MultiBoxLossParameter | Mapping[str, Any] | None = ...,
                  permute_param: PermuteParameter | Mapping[str, Any] | None = ...,
                  prior_box_param: PriorBoxParameter | Mapping[str, Any] | None = ...,
                  detection_output_param: DetectionOutputParameter | Mapping[str, Any] | None = ...,
+                 detection_evaluate_param: DetectionEvaluateParameter | Mapping[str, Any] | None = ...,
                  norm_param: NormalizeParameter | Mapping[str, Any] | None = ...,
+                 video_data_param: VideoDataParameter | Mapping[str, Any] | None = ...,
+                 region_loss_param: RegionLossParameter | Mapping[str, Any] | None = ...,
                  yolo_detection_output_param: YoloDetectionOutputParameter | Mapping[str, Any] | None = ...,
                  yolov3_detection_output_param: Yolov3DetectionOutputParameter | Mapping[str, Any] | None = ...,
+                 yolov3_param: Yolov3Parameter | Mapping[str, Any] | None = ...,
+                 yolo_seg_param: YoloSegParameter | Mapping[str, Any] | None = ...,
+                 segmentation_evaluate_param: SegmentationEvaluateParameter | Mapping[str, Any] | None = ...,
                  box_annotator_ohem_param: BoxAnnotatorOHEMParameter | Mapping[str, Any] | None = ...,
                  psroi_pooling_param: PSROIPoolingParameter | Mapping[str, Any] | None = ...,
                  roi_pooling_param: ROIPoolingParameter | Mapping[str, Any] | None = ...,
@@ -425,7 +629,7 @@ class LayerParameter(Message):
                  interp_param: InterpParameter | Mapping[str, Any] | None = ...,
                  shuffle_channel_param: ShuffleChannelParameter | Mapping[str, Any] | None = ...,
                  reorg_param: ReorgParameter | Mapping[str, Any] | None = ...,
-                 relu6_param: ReLUParameter | Mapping[str, Any] | None = ...,
+                 relu6_param: ReLU6Parameter | Mapping[str, Any] | None = ...,
                  transpose_param: TransposeParameter | Mapping[str, Any] | None = ...,
                  reverse_param: ReverseParameter | Mapping[str, Any] | None = ...,
                  lstm_param: LSTMParameter | Mapping[str, Any] | None = ...,
@@ -443,7 +647,65 @@ class LayerParameter(Message):
                  correlation_param: CorrelationParameter | Mapping[str, Any] | None = ...,
                  flow_warp_param: FlowWarpParameter | Mapping[str, Any] | None = ...,
                  resample_param: ResampleParameter | Mapping[str, Any] | None = ...,
-                 roi_align_param: ROIAlignParameter | Mapping[str, Any] | None = ...) -> None: ...
+                 roi_align_param: ROIAlignParameter | Mapping[str, Any] | None = ...,
+                 eval_detection_param: EvalDetectionParameter | Mapping[str, Any] | None = ...,
+                 dense_image_data_param: DenseImageDataParameter | Mapping[str, Any] | None = ...,
+                 dice_coef_loss_param: DiceCoefLossParameter | Mapping[str, Any] | None = ...,
+                 focal_loss_param: FocalLossParameter | Mapping[str, Any] | None = ...,
+                 selu_param: SeLuParameter | Mapping[str, Any] | None = ...,
+                 selu_dropout_param: SeLuDropoutParameter | Mapping[str, Any] | None = ...,
+                 labelsequence_accuracy_param: LabelsequenceAccuracyParameter | Mapping[str, Any] | None = ...,
+                 spatial_dropout_param: SpatialDropoutParameter | Mapping[str, Any] | None = ...,
+                 split_param: SplitParameter | Mapping[str, Any] | None = ...,
+                 detectnet_groundtruth_param: DetectNetGroundTruthParameter | Mapping[str, Any] | None = ...,
+                 detectnet_augmentation_param: DetectNetAugmentationParameter | Mapping[str, Any] | None = ...,
+                 trt_param: TRTParameter | Mapping[str, Any] | None = ...,
+                 dense_crf_param: DenseCRFParameter | Mapping[str, Any] | None = ...,
+                 domain_transform_param: DomainTransformParameter | Mapping[str, Any] | None = ...,
+                 mat_read_param: MatReadParameter | Mapping[str, Any] | None = ...,
+                 mat_write_param: MatWriteParameter | Mapping[str, Any] | None = ...,
+                 seg_accuracy_param: SegAccuracyParameter | Mapping[str, Any] | None = ...,
+                 unique_label_param: UniqueLabelParameter | Mapping[str, Any] | None = ...,
+                 adaptive_bias_channel_param: AdaptiveBiasChannelParameter | Mapping[str, Any] | None = ...,
+                 bias_channel_param: BiasChannelParameter | Mapping[str, Any] | None = ...,
+                 detection_data_param: DetectionDataParameter | Mapping[str, Any] | None = ...,
+                 eval_data_param: EvalDataParameter | Mapping[str, Any] | None = ...,
+                 detection_group_loss_param: DetectionGroupLossParameter | Mapping[str, Any] | None = ...,
+                 detection_group_accuracy_param: DetectionGroupAccuracyParameter | Mapping[str, Any] | None = ...,
+                 proposal_target_param: ProposalTargetParameter | Mapping[str, Any] | None = ...,
+                 hard_mining_param: HardMiningParameter | Mapping[str, Any] | None = ...,
+                 scale_route_param: ScaleRouteParameter | Mapping[str, Any] | None = ...,
+                 augmentation_param: AugmentationParameter | Mapping[str, Any] | None = ...,
+                 black_augmentation_param: BlackAugmentationParameter | Mapping[str, Any] | None = ...,
+                 coeff_schedule_param: CoeffScheduleParameter | Mapping[str, Any] | None = ...,
+                 l1_loss_param: L1LossParameter | Mapping[str, Any] | None = ...,
+                 lpq_loss_param: LpqLossParameter | Mapping[str, Any] | None = ...,
+                 accum_param: AccumParameter | Mapping[str, Any] | None = ...,
+                 downsample_param: DownsampleParameter | Mapping[str, Any] | None = ...,
+                 reader_param: ReaderParameter | Mapping[str, Any] | None = ...,
+                 writer_param: WriterParameter | Mapping[str, Any] | None = ...,
+                 mean_param: MeanParameter | Mapping[str, Any] | None = ...,
+                 seg_data_param: SegDataParameter | Mapping[str, Any] | None = ...,
+                 batch_reduction_param: BatchReductionParameter | Mapping[str, Any] | None = ...,
+                 convolution3d_param: Convolution3DParameter | Mapping[str, Any] | None = ...,
+                 pooling3d_param: Pooling3DParameter | Mapping[str, Any] | None = ...,
+                 lrn_map_param: LRNMapParameter | Mapping[str, Any] | None = ...,
+                 colinear_convolution_param: ColinearConvolutionParameter | Mapping[str, Any] | None = ...,
+                 mn_activation_param: MnActivationParameter | Mapping[str, Any] | None = ...,
+                 label_specific_add_param: LabelSpecificAddParameter | Mapping[str, Any] | None = ...,
+                 bbox_data_param: BboxDataParameter | Mapping[str, Any] | None = ...,
+                 squeezedet_param: SqueezeDetParameter | Mapping[str, Any] | None = ...,
+                 quantization_param: QuantizationParameter | Mapping[str, Any] | None = ...,
+                 multinode: MultinodeLayerParameter | Mapping[str, Any] | None = ...,
+                 mn_grad_compress_param: MnParamGradCompressParameter | Mapping[str, Any] | None = ...,
+                 engine: str | None = ...,
+                 forward_type: int | str | None = ...,
+                 backward_type: int | str | None = ...,
+                 forward_math: int | str | None = ...,
+                 backward_math: int | str | None = ...,
+                 debug: bool | None = ...,
+                 cudnn_math_override: int | None = ...,
+                 reshape_every_iter: bool | None = ...) -> None: ...
 
 class ParamSpec(Message):
     DimCheckMode: ClassVar[EnumTypeWrapper]
@@ -588,6 +850,98 @@ class SolverParameter(Message):
     """A test net's output and its direction, such as accuracy:max. Unset: the smoothed loss"""
     test_iter_auto: bool
     """Instead of test_iter: test each net on each sample of its source once. Default: false"""
+    eval_type: str
+    """SSD: what a test measures. Default: "classification" """
+    ap_version: str
+    """SSD: how a detector's precision is averaged. Default: "Integral" """
+    show_per_class_result: bool
+    """SSD. Default: false"""
+    @property
+    def plateau_winsize(self) -> RepeatedScalarFieldContainer[int]:
+        """SSD: updates without a lower loss, after which the rate falls"""
+    @property
+    def stagelr(self) -> RepeatedScalarFieldContainer[float]:
+        """Intel, MobileNet-YOLO: lr_policy multifixed, the rate of each stage"""
+    @property
+    def stageiter(self) -> RepeatedScalarFieldContainer[int]:
+        """the update with which each of these stages ends"""
+    stepearly: int
+    """SegNet: lr_policy stepearly, tests without a better one before a step"""
+    solver_data_type: int
+    """NVIDIA: the type of the weights. Default: FLOAT"""
+    store_blobs_in_old_format: bool
+    """NVIDIA: no raw_data in snapshots. Default: false"""
+    rampup_interval: int
+    """NVIDIA: warmup_iter. Default: 0"""
+    rampup_lr: float
+    """NVIDIA: warmup_start_lr. Default: 0"""
+    min_lr: float
+    """NVIDIA, jolibrain: no rate is lower. Default: 0"""
+    momentum_policy: str
+    """NVIDIA, with the next two. Default: "fixed" """
+    max_momentum: float
+    """Default: 0.99"""
+    momentum_power: float
+    """Default: 1"""
+    weight_decay_policy: str
+    """NVIDIA, with the next two. Default: "fixed" """
+    weight_decay_power: float
+    """Default: 1"""
+    max_weight_decay: float
+    """Default: 0"""
+    larc: bool
+    """NVIDIA: a rate for each layer, with the next three. Default: false"""
+    larc_policy: str
+    """Default: "scale" """
+    larc_eta: float
+    """Default: 0.001"""
+    larc_turbo: bool
+    """Default: false"""
+    test_and_snapshot_last_epochs: int
+    """NVIDIA. Default: 0"""
+    disabled_update: bool
+    """Intel: no update at all. Default: false"""
+    engine: str
+    """Intel"""
+    local_lr_auto: bool
+    """Intel: a rate for each layer, with the next. Default: false"""
+    local_gw_ratio: float
+    """Default: 0.001"""
+    test_offset: int
+    """Intel. Default: 0"""
+    lr_dropout: float
+    """jolibrain, and all down to lookahead_alpha. Default: 1"""
+    decoupled_wd_t0: int
+    """Default: 1000"""
+    decoupled_wd_mult: float
+    """Default: 2"""
+    amsgrad: bool
+    """Default: false"""
+    rectified: bool
+    """Default: true"""
+    gc: bool
+    """Default: false"""
+    adabelief: bool
+    """Default: false"""
+    lr_mult: float
+    """Default: 0.8"""
+    p_mult: float
+    """Default: 2"""
+    period: int
+    """Default: -1"""
+    lookahead: bool
+    """Default: false"""
+    lookahead_steps: int
+    """Default: 6"""
+    lookahead_alpha: float
+    """Default: 0.5"""
+    @property
+    def group_id(self) -> RepeatedScalarFieldContainer[int]:
+        """TSN"""
+    richness: int
+    """TSN. Default: 300"""
+    per_parameter_reduce: bool
+    """SSD: layer_wise_reduce. Default: true"""
     def __init__(self, *,
                  train_net: str | None = ...,
                  test_net: Iterable[str] | None = ...,
@@ -636,7 +990,51 @@ class SolverParameter(Message):
                  max_epoch: int | None = ...,
                  plateau_patience: int | None = ...,
                  plateau_metric: str | None = ...,
-                 test_iter_auto: bool | None = ...) -> None: ...
+                 test_iter_auto: bool | None = ...,
+                 eval_type: str | None = ...,
+                 ap_version: str | None = ...,
+                 show_per_class_result: bool | None = ...,
+                 plateau_winsize: Iterable[int] | None = ...,
+                 stagelr: Iterable[float] | None = ...,
+                 stageiter: Iterable[int] | None = ...,
+                 stepearly: int | None = ...,
+                 solver_data_type: int | str | None = ...,
+                 store_blobs_in_old_format: bool | None = ...,
+                 rampup_interval: int | None = ...,
+                 rampup_lr: float | None = ...,
+                 min_lr: float | None = ...,
+                 momentum_policy: str | None = ...,
+                 max_momentum: float | None = ...,
+                 momentum_power: float | None = ...,
+                 weight_decay_policy: str | None = ...,
+                 weight_decay_power: float | None = ...,
+                 max_weight_decay: float | None = ...,
+                 larc: bool | None = ...,
+                 larc_policy: str | None = ...,
+                 larc_eta: float | None = ...,
+                 larc_turbo: bool | None = ...,
+                 test_and_snapshot_last_epochs: int | None = ...,
+                 disabled_update: bool | None = ...,
+                 engine: str | None = ...,
+                 local_lr_auto: bool | None = ...,
+                 local_gw_ratio: float | None = ...,
+                 test_offset: int | None = ...,
+                 lr_dropout: float | None = ...,
+                 decoupled_wd_t0: int | None = ...,
+                 decoupled_wd_mult: float | None = ...,
+                 amsgrad: bool | None = ...,
+                 rectified: bool | None = ...,
+                 gc: bool | None = ...,
+                 adabelief: bool | None = ...,
+                 lr_mult: float | None = ...,
+                 p_mult: float | None = ...,
+                 period: int | None = ...,
+                 lookahead: bool | None = ...,
+                 lookahead_steps: int | None = ...,
+                 lookahead_alpha: float | None = ...,
+                 group_id: Iterable[int] | None = ...,
+                 richness: int | None = ...,
+                 per_parameter_reduce: bool | None = ...) -> None: ...
 
 class SolverState(Message):
     iter: int
@@ -676,6 +1074,11 @@ class FillerParameter(Message):
     """Gaussian: about how many weights of an output are not zero; -1 is all. Default: -1"""
     variance_norm: int
     """xavier (variance 1 / n) and msra (2 / n): which n. Default: FAN_IN"""
+    @property
+    def diag_val(self) -> RepeatedScalarFieldContainer[float]:
+        """Of forks. FlowNet: type diagonal"""
+    scale: float
+    """Intel. Default: 1"""
     def __init__(self, *,
                  type: str | None = ...,
                  value: float | None = ...,
@@ -684,9 +1087,19 @@ class FillerParameter(Message):
                  mean: float | None = ...,
                  std: float | None = ...,
                  sparse: int | None = ...,
-                 variance_norm: int | str | None = ...) -> None: ...
+                 variance_norm: int | str | None = ...,
+                 diag_val: Iterable[float] | None = ...,
+                 scale: float | None = ...) -> None: ...
 
 class TransformationParameter(Message):
+    InterpolationAlgo: ClassVar[EnumTypeWrapper]
+    INTER_NEAREST: ClassVar[int]
+    INTER_LINEAR: ClassVar[int]
+    INTER_CUBIC: ClassVar[int]
+    INTER_AREA: ClassVar[int]
+    Packing: ClassVar[EnumTypeWrapper]
+    NCHW: ClassVar[int]
+    NHWC: ClassVar[int]
     scale: float
     """after the mean; 0.00390625 brings bytes to 0..1. Default: 1"""
     mirror: bool
@@ -720,6 +1133,129 @@ class TransformationParameter(Message):
     """the chance with which a rectangle is set to the mean. Default: 0"""
     erase_area: float
     """the largest part of the image that it covers. Default: 0.2"""
+    @property
+    def resize_param(self) -> RepeatedCompositeFieldContainer[ResizeParameter]:
+        """SSD and most others"""
+    @property
+    def noise_param(self) -> NoiseParameter: ...
+    @property
+    def emit_constraint(self) -> EmitConstraint: ...
+    crop_h: int
+    """Default: 0"""
+    crop_w: int
+    """Default: 0"""
+    @property
+    def distort_param(self) -> DistortionParameter: ...
+    @property
+    def expand_param(self) -> ExpansionParameter: ...
+    @property
+    def geometry_param(self) -> GeometryParameter:
+        """jolibrain"""
+    untransformed_top: bool
+    """jolibrain. Default: false"""
+    @property
+    def random_resize_param(self) -> RandomResizeParameter:
+        """Intel, and all down to pad"""
+    @property
+    def random_aspect_ratio_param(self) -> RandomAspectRatioParameter: ...
+    flow: bool
+    """also lisa-caffe. Default: false"""
+    bgr2rgb: bool
+    """Default: false"""
+    pad: int
+    """Default: 0"""
+    @property
+    def scale_factors(self) -> RepeatedScalarFieldContainer[float]:
+        """PSPNet"""
+    crop_width: int
+    """Default: 0"""
+    crop_height: int
+    """Default: 0"""
+    fix_crop: bool
+    """TSN. Default: false"""
+    more_fix_crop: bool
+    """Default: false"""
+    multi_scale: bool
+    """Default: false"""
+    @property
+    def scale_ratios(self) -> RepeatedScalarFieldContainer[float]: ...
+    max_distort: int
+    """Default: 1"""
+    is_flow: bool
+    """Default: false"""
+    original_image: bool
+    """Default: false"""
+    stride: int
+    """Default: 1"""
+    upper_size: int
+    upper_height: int
+    upper_width: int
+    use_gpu_transform: bool
+    """NVIDIA. Default: false"""
+    random_seed: int
+    """Default: -1"""
+    img_rand_resize_lower: int
+    """Default: 0"""
+    img_rand_resize_upper: int
+    """Default: 0"""
+    rand_resize_ratio_lower: float
+    """Default: 0"""
+    rand_resize_ratio_upper: float
+    """Default: 0"""
+    vertical_stretch_lower: float
+    """Default: 1"""
+    vertical_stretch_upper: float
+    """Default: 1"""
+    horizontal_stretch_lower: float
+    """Default: 1"""
+    horizontal_stretch_upper: float
+    """Default: 1"""
+    interpolation_algo_down: int
+    """Default: INTER_NEAREST"""
+    interpolation_algo_up: int
+    """Default: INTER_CUBIC"""
+    allow_upscale: bool
+    """Default: false"""
+    forward_packing: int
+    """Default: NCHW"""
+    display: bool
+    """Default: false"""
+    num_labels: int
+    """Default: 0"""
+    enable_classf_aug: bool
+    """MobileNet-YOLO. Default: false"""
+    min_scaling_factor: float
+    """Default: 0.75"""
+    max_scaling_factor: float
+    """Default: 1.5"""
+    max_rotation_angle: int
+    """Default: 0"""
+    contrast_brightness_adjustment: bool
+    """Default: false"""
+    smooth_filtering: bool
+    """Default: false"""
+    min_contrast: float
+    """Default: 0.8"""
+    max_contrast: float
+    """Default: 1.2"""
+    max_brightness_shift: int
+    """Default: 5"""
+    max_smooth: float
+    """Default: 6"""
+    max_color_shift: int
+    """Default: 0"""
+    min_side_min: int
+    """Default: 0"""
+    min_side_max: int
+    """Default: 0"""
+    min_side: int
+    """Default: 0"""
+    apply_probability: float
+    """Default: 0.5"""
+    debug_params: bool
+    """Default: false"""
+    cvt_bgr2rgb: bool
+    """Default: false"""
     def __init__(self, *,
                  scale: float | None = ...,
                  mirror: bool | None = ...,
@@ -735,7 +1271,68 @@ class TransformationParameter(Message):
                  contrast: float | None = ...,
                  saturation: float | None = ...,
                  erase: float | None = ...,
-                 erase_area: float | None = ...) -> None: ...
+                 erase_area: float | None = ...,
+                 resize_param: Iterable[ResizeParameter | Mapping[str, Any]] | None = ...,
+                 noise_param: NoiseParameter | Mapping[str, Any] | None = ...,
+                 emit_constraint: EmitConstraint | Mapping[str, Any] | None = ...,
+                 crop_h: int | None = ...,
+                 crop_w: int | None = ...,
+                 distort_param: DistortionParameter | Mapping[str, Any] | None = ...,
+                 expand_param: ExpansionParameter | Mapping[str, Any] | None = ...,
+                 geometry_param: GeometryParameter | Mapping[str, Any] | None = ...,
+                 untransformed_top: bool | None = ...,
+                 random_resize_param: RandomResizeParameter | Mapping[str, Any] | None = ...,
+                 random_aspect_ratio_param: RandomAspectRatioParameter | Mapping[str, Any] | None = ...,
+                 flow: bool | None = ...,
+                 bgr2rgb: bool | None = ...,
+                 pad: int | None = ...,
+                 scale_factors: Iterable[float] | None = ...,
+                 crop_width: int | None = ...,
+                 crop_height: int | None = ...,
+                 fix_crop: bool | None = ...,
+                 more_fix_crop: bool | None = ...,
+                 multi_scale: bool | None = ...,
+                 scale_ratios: Iterable[float] | None = ...,
+                 max_distort: int | None = ...,
+                 is_flow: bool | None = ...,
+                 original_image: bool | None = ...,
+                 stride: int | None = ...,
+                 upper_size: int | None = ...,
+                 upper_height: int | None = ...,
+                 upper_width: int | None = ...,
+                 use_gpu_transform: bool | None = ...,
+                 random_seed: int | None = ...,
+                 img_rand_resize_lower: int | None = ...,
+                 img_rand_resize_upper: int | None = ...,
+                 rand_resize_ratio_lower: float | None = ...,
+                 rand_resize_ratio_upper: float | None = ...,
+                 vertical_stretch_lower: float | None = ...,
+                 vertical_stretch_upper: float | None = ...,
+                 horizontal_stretch_lower: float | None = ...,
+                 horizontal_stretch_upper: float | None = ...,
+                 interpolation_algo_down: int | str | None = ...,
+                 interpolation_algo_up: int | str | None = ...,
+                 allow_upscale: bool | None = ...,
+                 forward_packing: int | str | None = ...,
+                 display: bool | None = ...,
+                 num_labels: int | None = ...,
+                 enable_classf_aug: bool | None = ...,
+                 min_scaling_factor: float | None = ...,
+                 max_scaling_factor: float | None = ...,
+                 max_rotation_angle: int | None = ...,
+                 contrast_brightness_adjustment: bool | None = ...,
+                 smooth_filtering: bool | None = ...,
+                 min_contrast: float | None = ...,
+                 max_contrast: float | None = ...,
+                 max_brightness_shift: int | None = ...,
+                 max_smooth: float | None = ...,
+                 max_color_shift: int | None = ...,
+                 min_side_min: int | None = ...,
+                 min_side_max: int | None = ...,
+                 min_side: int | None = ...,
+                 apply_probability: float | None = ...,
+                 debug_params: bool | None = ...,
+                 cvt_bgr2rgb: bool | None = ...) -> None: ...
 
 class LossParameter(Message):
     NormalizationMode: ClassVar[EnumTypeWrapper]
@@ -743,6 +1340,7 @@ class LossParameter(Message):
     VALID: ClassVar[int]
     BATCH_SIZE: ClassVar[int]
     NONE: ClassVar[int]
+    PRE_FIXED: ClassVar[int]
     ignore_label: int
     """elements with this label (or target) add neither loss nor gradient"""
     normalize: bool
@@ -760,6 +1358,15 @@ class LossParameter(Message):
     exact_ignore: bool
     """SigmoidCrossEntropyLoss: compare ignore_label with the target itself, not, as Caffe does, with its
     integer part. Default: false"""
+    pre_fixed_normalizer: float
+    """Of forks. R-FCN and Intel's fork: the divisor of PRE_FIXED. Default: 1"""
+    label_smoothing: float
+    """NVIDIA, Intel. Default: 0"""
+    weight_by_label_freqs: bool
+    """SegNet: use class_weighting. Default: false"""
+    @property
+    def class_weighting(self) -> RepeatedScalarFieldContainer[float]:
+        """SegNet: one weight a class"""
     def __init__(self, *,
                  ignore_label: int | None = ...,
                  normalize: bool | None = ...,
@@ -767,7 +1374,11 @@ class LossParameter(Message):
                  class_weight: Iterable[float] | None = ...,
                  pos_weight: float | None = ...,
                  focal_gamma: float | None = ...,
-                 exact_ignore: bool | None = ...) -> None: ...
+                 exact_ignore: bool | None = ...,
+                 pre_fixed_normalizer: float | None = ...,
+                 label_smoothing: float | None = ...,
+                 weight_by_label_freqs: bool | None = ...,
+                 class_weighting: Iterable[float] | None = ...) -> None: ...
 
 class DataParameter(Message):
     DB: ClassVar[EnumTypeWrapper]
@@ -799,6 +1410,17 @@ class DataParameter(Message):
     """in testing an epoch's last batch may be smaller. Default: false"""
     balance_classes: bool
     """in training each class comes equally often. Default: false"""
+    threads: int
+    """Of forks. NVIDIA, and all down to precache: how records are read. Default: 0"""
+    parser_threads: int
+    """Default: 0"""
+    cache: bool
+    """Default: false"""
+    precache: bool
+    """Default: false"""
+    @property
+    def side(self) -> RepeatedScalarFieldContainer[int]:
+        """Intel, caffe-yolo"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -813,7 +1435,12 @@ class DataParameter(Message):
                  shuffle: bool | None = ...,
                  skip_bad: bool | None = ...,
                  partial_last_batch: bool | None = ...,
-                 balance_classes: bool | None = ...) -> None: ...
+                 balance_classes: bool | None = ...,
+                 threads: int | None = ...,
+                 parser_threads: int | None = ...,
+                 cache: bool | None = ...,
+                 precache: bool | None = ...,
+                 side: Iterable[int] | None = ...) -> None: ...
 
 class DummyDataParameter(Message):
     @property
@@ -848,12 +1475,15 @@ class HDF5DataParameter(Message):
     """all rows of all files, not file by file. Default: false"""
     partial_last_batch: bool
     """in testing an epoch's last batch may be smaller. Default: false"""
+    image: bool
+    """Of forks. jolibrain. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  batch_size: int | None = ...,
                  shuffle: bool | None = ...,
                  shuffle_across_files: bool | None = ...,
-                 partial_last_batch: bool | None = ...) -> None: ...
+                 partial_last_batch: bool | None = ...,
+                 image: bool | None = ...) -> None: ...
 
 class HDF5OutputParameter(Message):
     file_name: str
@@ -861,6 +1491,10 @@ class HDF5OutputParameter(Message):
                  file_name: str | None = ...) -> None: ...
 
 class ImageDataParameter(Message):
+    LabelType: ClassVar[EnumTypeWrapper]
+    NONE: ClassVar[int]
+    IMAGE: ClassVar[int]
+    PIXEL: ClassVar[int]
     source: str
     """the text file"""
     scale: float
@@ -892,6 +1526,28 @@ class ImageDataParameter(Message):
     """in testing an epoch's last batch may be smaller. Default: false"""
     balance_classes: bool
     """in training each class comes equally often. Default: false"""
+    threads: int
+    """Of forks. NVIDIA, and all down to dataset_share_per_node. Default: 4"""
+    cache: bool
+    """Default: false"""
+    precache: bool
+    """Default: false"""
+    short_side: int
+    """Default: 0"""
+    dataset_share_per_node: float
+    """Default: 1"""
+    min_height: int
+    """Intel. Default: 0"""
+    min_width: int
+    """Intel. Default: 0"""
+    ignore_label: int
+    """DeepLab, PSPNet. Default: 255"""
+    label_type: int
+    """DeepLab, PSPNet: what a line's second path names. Default: IMAGE"""
+    images_in_color: bool
+    """easily_fooled"""
+    show_data: bool
+    """C3D. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -908,7 +1564,18 @@ class ImageDataParameter(Message):
                  label_size: int | None = ...,
                  skip_bad: bool | None = ...,
                  partial_last_batch: bool | None = ...,
-                 balance_classes: bool | None = ...) -> None: ...
+                 balance_classes: bool | None = ...,
+                 threads: int | None = ...,
+                 cache: bool | None = ...,
+                 precache: bool | None = ...,
+                 short_side: int | None = ...,
+                 dataset_share_per_node: float | None = ...,
+                 min_height: int | None = ...,
+                 min_width: int | None = ...,
+                 ignore_label: int | None = ...,
+                 label_type: int | str | None = ...,
+                 images_in_color: bool | None = ...,
+                 show_data: bool | None = ...) -> None: ...
 
 class InputParameter(Message):
     @property
@@ -979,6 +1646,18 @@ class ConvolutionParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
+    FusionType: ClassVar[EnumTypeWrapper]
+    NONE_FUSION: ClassVar[int]
+    SUM_FUSION: ClassVar[int]
+    CudnnFlavor: ClassVar[EnumTypeWrapper]
+    SINGLE_HANDLE: ClassVar[int]
+    MULTIPLE_HANDLES: ClassVar[int]
+    MIN_MEMORY: ClassVar[int]
+    CuDNNConvolutionAlgorithmSeeker: ClassVar[EnumTypeWrapper]
+    GET: ClassVar[int]
+    FINDEX: ClassVar[int]
     num_output: int
     """output channels"""
     bias_term: bool
@@ -1015,6 +1694,31 @@ class ConvolutionParameter(Message):
     @property
     def dilation(self) -> RepeatedScalarFieldContainer[int]:
         """distance of neighbouring taps; unset: 1"""
+    relu: bool
+    """Of forks. Intel: the top goes through a ReLU. Default: false"""
+    negative_slope: float
+    """Intel: of this ReLU. Default: 0"""
+    conv_algorithm: str
+    """Intel; read and left aside. Default: "direct" """
+    @property
+    def coeff(self) -> RepeatedScalarFieldContainer[float]:
+        """Intel: of SUM_FUSION"""
+    fusion_type: int
+    """Intel: a second bottom is added. Default: NONE_FUSION"""
+    cudnn_flavor: int
+    """jolibrain; read and left aside. Default: MIN_MEMORY"""
+    cudnn_convolution_algo_seeker: int
+    """NVIDIA; read and left aside, with the next. Default: FINDEX"""
+    conv_algos_override: str
+    """Default: "-1,-1,-1" """
+    dilation_h: int
+    """TSN"""
+    dilation_w: int
+    """TSN"""
+    kernel_depth: int
+    """C3D, with the next two: over frames, too"""
+    temporal_pad: int
+    temporal_stride: int
     def __init__(self, *,
                  num_output: int | None = ...,
                  bias_term: bool | None = ...,
@@ -1033,7 +1737,20 @@ class ConvolutionParameter(Message):
                  engine: int | str | None = ...,
                  axis: int | None = ...,
                  force_nd_im2col: bool | None = ...,
-                 dilation: Iterable[int] | None = ...) -> None: ...
+                 dilation: Iterable[int] | None = ...,
+                 relu: bool | None = ...,
+                 negative_slope: float | None = ...,
+                 conv_algorithm: str | None = ...,
+                 coeff: Iterable[float] | None = ...,
+                 fusion_type: int | str | None = ...,
+                 cudnn_flavor: int | str | None = ...,
+                 cudnn_convolution_algo_seeker: int | str | None = ...,
+                 conv_algos_override: str | None = ...,
+                 dilation_h: int | None = ...,
+                 dilation_w: int | None = ...,
+                 kernel_depth: int | None = ...,
+                 temporal_pad: int | None = ...,
+                 temporal_stride: int | None = ...) -> None: ...
 
 class CropParameter(Message):
     axis: int
@@ -1054,6 +1771,8 @@ class PoolingParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     RoundMode: ClassVar[EnumTypeWrapper]
     CEIL: ClassVar[int]
     FLOOR: ClassVar[int]
@@ -1080,6 +1799,23 @@ class PoolingParameter(Message):
     """CEIL takes a last window that hangs over the edge; most other frameworks take FLOOR. Default: CEIL"""
     ceil_mode: bool
     """Of forks. another name for round_mode: true is CEIL, false FLOOR. Default: true"""
+    avg_include_pad: bool
+    """Intel: whether AVE counts the padding. Default: true"""
+    axis: int
+    """Intel. Default: 1"""
+    @property
+    def pad_3d(self) -> RepeatedScalarFieldContainer[int]:
+        """Intel, with the next two"""
+    @property
+    def kernel_size_3d(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def stride_3d(self) -> RepeatedScalarFieldContainer[int]: ...
+    torch_pooling: bool
+    """NVIDIA. Default: false"""
+    kernel_depth: int
+    """C3D, with the next two: over frames, too"""
+    temporal_stride: int
+    temporal_pad: int
     def __init__(self, *,
                  pool: int | str | None = ...,
                  kernel_size: int | None = ...,
@@ -1094,7 +1830,16 @@ class PoolingParameter(Message):
                  engine: int | str | None = ...,
                  global_pooling: bool | None = ...,
                  round_mode: int | str | None = ...,
-                 ceil_mode: bool | None = ...) -> None: ...
+                 ceil_mode: bool | None = ...,
+                 avg_include_pad: bool | None = ...,
+                 axis: int | None = ...,
+                 pad_3d: Iterable[int] | None = ...,
+                 kernel_size_3d: Iterable[int] | None = ...,
+                 stride_3d: Iterable[int] | None = ...,
+                 torch_pooling: bool | None = ...,
+                 kernel_depth: int | None = ...,
+                 temporal_stride: int | None = ...,
+                 temporal_pad: int | None = ...) -> None: ...
 
 class SPPParameter(Message):
     PoolMethod: ClassVar[EnumTypeWrapper]
@@ -1105,6 +1850,8 @@ class SPPParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     pyramid_height: int
     """levels: level i has 2^i by 2^i windows"""
     pool: int
@@ -1136,6 +1883,12 @@ class RecurrentParameter(Message):
                  expose_hidden: bool | None = ...) -> None: ...
 
 class DropoutParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     dropout_ratio: float
     """the chance to be zeroed. Default: 0.5"""
     scale_train: bool
@@ -1143,10 +1896,16 @@ class DropoutParameter(Message):
     and in testing multiplies by 1 - ratio. Default: true"""
     sample_weights_test: bool
     """SegNet, PoseNet: by chance in testing, too. Default: false"""
+    random_seed: int
+    """NVIDIA; read and left aside. Default: -1"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
                  dropout_ratio: float | None = ...,
                  scale_train: bool | None = ...,
-                 sample_weights_test: bool | None = ...) -> None: ...
+                 sample_weights_test: bool | None = ...,
+                 random_seed: int | None = ...,
+                 engine: int | str | None = ...) -> None: ...
 
 class EmbedParameter(Message):
     num_output: int
@@ -1167,6 +1926,12 @@ class EmbedParameter(Message):
                  bias_filler: FillerParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class InnerProductParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     num_output: int
     """outputs"""
     bias_term: bool
@@ -1179,15 +1944,33 @@ class InnerProductParameter(Message):
     """This axis and all after it are one vector; negative counts from the end. Default: 1"""
     transpose: bool
     """The weights are stored (inputs, outputs) instead of (outputs, inputs). Default: false"""
+    relu: bool
+    """Of forks. Intel: the top goes through a ReLU. Default: false"""
+    negative_slope: float
+    """Intel: of this ReLU. Default: 0"""
+    normalize: bool
+    """face recognition: weights of length 1. Default: false"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
                  num_output: int | None = ...,
                  bias_term: bool | None = ...,
                  weight_filler: FillerParameter | Mapping[str, Any] | None = ...,
                  bias_filler: FillerParameter | Mapping[str, Any] | None = ...,
                  axis: int | None = ...,
-                 transpose: bool | None = ...) -> None: ...
+                 transpose: bool | None = ...,
+                 relu: bool | None = ...,
+                 negative_slope: float | None = ...,
+                 normalize: bool | None = ...,
+                 engine: int | str | None = ...) -> None: ...
 
 class BatchNormParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     use_global_stats: bool
     """Use the stored mean and variance, not the batch's; unset: when testing"""
     moving_average_fraction: float
@@ -1195,18 +1978,39 @@ class BatchNormParameter(Message):
     eps: float
     """added to the variance. Default: 1e-05"""
     scale_bias: bool
-    """Of NVIDIA's fork. learn a scale and a shift in the same layer. Default: false"""
+    """Of forks. NVIDIA, with the next two. learn a scale and a shift in the same layer. Default: false"""
     @property
     def scale_filler(self) -> FillerParameter: ...
     @property
     def bias_filler(self) -> FillerParameter: ...
+    use_weight_bias: bool
+    """Intel, and all down to relu. Default: true"""
+    bias_term: bool
+    """Default: true"""
+    @property
+    def filler(self) -> FillerParameter: ...
+    stats_batch_size: int
+    """Default: 0"""
+    relu: bool
+    """the top goes through a ReLU. Default: false"""
+    update_global_stats: bool
+    """PSPNet. Default: false"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
                  use_global_stats: bool | None = ...,
                  moving_average_fraction: float | None = ...,
                  eps: float | None = ...,
                  scale_bias: bool | None = ...,
                  scale_filler: FillerParameter | Mapping[str, Any] | None = ...,
-                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...) -> None: ...
+                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 use_weight_bias: bool | None = ...,
+                 bias_term: bool | None = ...,
+                 filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 stats_batch_size: int | None = ...,
+                 relu: bool | None = ...,
+                 update_global_stats: bool | None = ...,
+                 engine: int | str | None = ...) -> None: ...
 
 class LRNParameter(Message):
     NormRegion: ClassVar[EnumTypeWrapper]
@@ -1216,6 +2020,8 @@ class LRNParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     local_size: int
     """n: odd; for WITHIN_CHANNEL the side of a square. Default: 5"""
     alpha: float
@@ -1327,13 +2133,18 @@ class ReLUParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     negative_slope: float
     """above 0 it is a leaky ReLU. Default: 0"""
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
+    fuse: bool
+    """Of forks. Intel; read and left aside. Default: false"""
     def __init__(self, *,
                  negative_slope: float | None = ...,
-                 engine: int | str | None = ...) -> None: ...
+                 engine: int | str | None = ...,
+                 fuse: bool | None = ...) -> None: ...
 
 class ScaleParameter(Message):
     axis: int
@@ -1359,6 +2170,8 @@ class SigmoidParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
@@ -1375,6 +2188,8 @@ class TanHParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
@@ -1399,19 +2214,38 @@ class ArgMaxParameter(Message):
                  axis: int | None = ...) -> None: ...
 
 class ConcatParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     concat_dim: int
     """old form: axis replaces it. Default: 1"""
     axis: int
     """negative counts from the end. Default: 1"""
+    per_fla_fuse: bool
+    """Of forks. Intel; read and left aside. Default: false"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
                  concat_dim: int | None = ...,
-                 axis: int | None = ...) -> None: ...
+                 axis: int | None = ...,
+                 per_fla_fuse: bool | None = ...,
+                 engine: int | str | None = ...) -> None: ...
 
 class EltwiseParameter(Message):
     EltwiseOp: ClassVar[EnumTypeWrapper]
     PROD: ClassVar[int]
     SUM: ClassVar[int]
     MAX: ClassVar[int]
+    STOCHASTIC_SUM: ClassVar[int]
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     operation: int
     """Default: SUM"""
     @property
@@ -1420,10 +2254,13 @@ class EltwiseParameter(Message):
     stable_prod_grad: bool
     """PROD: the gradient as a product of the others, right at 0 too; false divides, faster for many bottoms.
     Default: true"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
                  operation: int | str | None = ...,
                  coeff: Iterable[float] | None = ...,
-                 stable_prod_grad: bool | None = ...) -> None: ...
+                 stable_prod_grad: bool | None = ...,
+                 engine: int | str | None = ...) -> None: ...
 
 class FlattenParameter(Message):
     axis: int
@@ -1461,16 +2298,20 @@ class ReductionParameter(Message):
     ASUM: ClassVar[int]
     SUMSQ: ClassVar[int]
     MEAN: ClassVar[int]
+    TOPK: ClassVar[int]
     operation: int
     """Default: SUM"""
     axis: int
     """0: everything to one number; negative counts from the end. Default: 0"""
     coeff: float
     """times the result. Default: 1"""
+    k: int
+    """Of forks. TSN: see TOPK. Default: 1"""
     def __init__(self, *,
                  operation: int | str | None = ...,
                  axis: int | None = ...,
-                 coeff: float | None = ...) -> None: ...
+                 coeff: float | None = ...,
+                 k: int | None = ...) -> None: ...
 
 class ReshapeParameter(Message):
     @property
@@ -1481,10 +2322,13 @@ class ReshapeParameter(Message):
     For a bottom of 2 x 8, shape { dim: 2 dim: 4 } with axis 1 gives 2 x 2 x 4. Default: 0"""
     num_axes: int
     """Default: -1"""
+    pixelshuffler: int
+    """Of forks. Intel. Default: 1"""
     def __init__(self, *,
                  shape: BlobShape | Mapping[str, Any] | None = ...,
                  axis: int | None = ...,
-                 num_axes: int | None = ...) -> None: ...
+                 num_axes: int | None = ...,
+                 pixelshuffler: int | None = ...) -> None: ...
 
 class SliceParameter(Message):
     slice_dim: int
@@ -1504,13 +2348,21 @@ class SoftmaxParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     axis: int
     """values along this axis sum to 1; negative counts from the end. Default: 1"""
+    scaling_temperature: float
+    """Of forks. jolibrain: the bottom is divided by this. Default: 1"""
+    normalize_type: str
+    """face recognition. Default: "Softmax" """
     def __init__(self, *,
                  engine: int | str | None = ...,
-                 axis: int | None = ...) -> None: ...
+                 axis: int | None = ...,
+                 scaling_temperature: float | None = ...,
+                 normalize_type: str | None = ...) -> None: ...
 
 class TileParameter(Message):
     axis: int
@@ -1528,10 +2380,13 @@ class AccuracyParameter(Message):
     """the classes; negative counts from the end. Default: 1"""
     ignore_label: int
     """elements with this label do not count"""
+    min_is_better: bool
+    """Of forks. face recognition. Default: false"""
     def __init__(self, *,
                  top_k: int | None = ...,
                  axis: int | None = ...,
-                 ignore_label: int | None = ...) -> None: ...
+                 ignore_label: int | None = ...,
+                 min_is_better: bool | None = ...) -> None: ...
 
 class ContrastiveLossParameter(Message):
     margin: float
@@ -1564,7 +2419,7 @@ class InfogainLossParameter(Message):
 class PermuteParameter(Message):
     @property
     def order(self) -> RepeatedScalarFieldContainer[int]:
-        """the bottom's axis that each top axis takes; those left out follow in their order"""
+        """The bottom's axis that each top axis takes. Axes that are left out follow in their own order"""
     def __init__(self, *,
                  order: Iterable[int] | None = ...) -> None: ...
 
@@ -1627,6 +2482,11 @@ class PriorBoxParameter(Message):
     step_w: float
     offset: float
     """of the first centre, in steps. Default: 0.5"""
+    @property
+    def offset_h(self) -> RepeatedScalarFieldContainer[float]:
+        """TextBoxes: instead of offset"""
+    @property
+    def offset_w(self) -> RepeatedScalarFieldContainer[float]: ...
     def __init__(self, *,
                  min_size: Iterable[float] | None = ...,
                  max_size: Iterable[float] | None = ...,
@@ -1640,7 +2500,9 @@ class PriorBoxParameter(Message):
                  step: float | None = ...,
                  step_h: float | None = ...,
                  step_w: float | None = ...,
-                 offset: float | None = ...) -> None: ...
+                 offset: float | None = ...,
+                 offset_h: Iterable[float] | None = ...,
+                 offset_w: Iterable[float] | None = ...) -> None: ...
 
 class NonMaximumSuppressionParameter(Message):
     nms_threshold: float
@@ -1915,6 +2777,8 @@ class InterpParameter(Message):
     """the same at the end. Default: 0"""
     mode: int
     """jolibrain's fork. Default: LINEAR"""
+    use_blob_size: bool
+    """soeaver's nets: the top has the second bottom's size. Default: false"""
     def __init__(self, *,
                  height: int | None = ...,
                  width: int | None = ...,
@@ -1922,7 +2786,8 @@ class InterpParameter(Message):
                  shrink_factor: int | None = ...,
                  pad_beg: int | None = ...,
                  pad_end: int | None = ...,
-                 mode: int | str | None = ...) -> None: ...
+                 mode: int | str | None = ...,
+                 use_blob_size: bool | None = ...) -> None: ...
 
 class UpsampleParameter(Message):
     scale: int
@@ -1954,6 +2819,8 @@ class BNParameter(Message):
     DEFAULT: ClassVar[int]
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
     @property
     def scale_filler(self) -> FillerParameter:
         """SegNet (mode) and CTPN (var_eps and the next two)"""
@@ -1997,6 +2864,12 @@ class BNParameter(Message):
                  moving_average: bool | None = ...,
                  decay: float | None = ...,
                  axis: float | None = ...) -> None: ...
+
+class ReLU6Parameter(Message):
+    negative_slope: float
+    """times x where x < 0, as in ReLU. Default: 0"""
+    def __init__(self, *,
+                 negative_slope: float | None = ...) -> None: ...
 
 class ShuffleChannelParameter(Message):
     group: int
@@ -2230,7 +3103,15 @@ class BoxGroupOutputParameter(Message):
                  min_size: float | None = ...) -> None: ...
 
 class BoxGroupParameter(Message):
-    def __init__(self) -> None: ...
+    @property
+    def field_h(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalarFieldContainer[int]: ...
+    stride: int
+    def __init__(self, *,
+                 field_h: Iterable[int] | None = ...,
+                 field_w: Iterable[int] | None = ...,
+                 stride: int | None = ...) -> None: ...
 
 class FrcnnOutputParameter(Message):
     conf_thr: float
@@ -2310,7 +3191,1893 @@ class ResampleParameter(Message):
                  factor: float | None = ...) -> None: ...
 
 class ResizeParameter(Message):
-    def __init__(self) -> None: ...
+    Resize_mode: ClassVar[EnumTypeWrapper]
+    WARP: ClassVar[int]
+    FIT_SMALL_SIZE: ClassVar[int]
+    FIT_LARGE_SIZE_AND_PAD: ClassVar[int]
+    Pad_mode: ClassVar[EnumTypeWrapper]
+    CONSTANT: ClassVar[int]
+    MIRRORED: ClassVar[int]
+    REPEAT_NEAREST: ClassVar[int]
+    Interp_mode: ClassVar[EnumTypeWrapper]
+    LINEAR: ClassVar[int]
+    AREA: ClassVar[int]
+    NEAREST: ClassVar[int]
+    CUBIC: ClassVar[int]
+    LANCZOS4: ClassVar[int]
+    prob: float
+    """the chance that an image is resized. Default: 1"""
+    resize_mode: int
+    """Default: WARP"""
+    height: int
+    """Default: 0"""
+    width: int
+    """Default: 0"""
+    height_scale: int
+    """the shorter side, or the longer one, as resize_mode says. Default: 0"""
+    width_scale: int
+    """Default: 0"""
+    pad_mode: int
+    """Default: CONSTANT"""
+    @property
+    def pad_value(self) -> RepeatedScalarFieldContainer[float]:
+        """of the border"""
+    @property
+    def interp_mode(self) -> RepeatedScalarFieldContainer[int]: ...
+    def __init__(self, *,
+                 prob: float | None = ...,
+                 resize_mode: int | str | None = ...,
+                 height: int | None = ...,
+                 width: int | None = ...,
+                 height_scale: int | None = ...,
+                 width_scale: int | None = ...,
+                 pad_mode: int | str | None = ...,
+                 pad_value: Iterable[float] | None = ...,
+                 interp_mode: Iterable[int | str] | None = ...) -> None: ...
+
+class EmitConstraint(Message):
+    EmitType: ClassVar[EnumTypeWrapper]
+    CENTER: ClassVar[int]
+    MIN_OVERLAP: ClassVar[int]
+    emit_type: int
+    """CENTER: those whose centre stays; MIN_OVERLAP: see emit_overlap. Default: CENTER"""
+    emit_overlap: float
+    """the least part of a box that stays"""
+    def __init__(self, *,
+                 emit_type: int | str | None = ...,
+                 emit_overlap: float | None = ...) -> None: ...
+
+class SaltPepperParameter(Message):
+    fraction: float
+    """of the pixels. Default: 0"""
+    @property
+    def value(self) -> RepeatedScalarFieldContainer[float]: ...
+    def __init__(self, *,
+                 fraction: float | None = ...,
+                 value: Iterable[float] | None = ...) -> None: ...
+
+class NoiseParameter(Message):
+    prob: float
+    """the chance that an image is changed. Default: 0"""
+    hist_eq: bool
+    """Default: false"""
+    inverse: bool
+    """Default: false"""
+    decolorize: bool
+    """Default: false"""
+    gauss_blur: bool
+    """Default: false"""
+    jpeg: float
+    """Default: -1"""
+    posterize: bool
+    """Default: false"""
+    erode: bool
+    """Default: false"""
+    saltpepper: bool
+    """Default: false"""
+    @property
+    def saltpepper_param(self) -> SaltPepperParameter: ...
+    clahe: bool
+    """Default: false"""
+    convert_to_hsv: bool
+    """Default: false"""
+    convert_to_lab: bool
+    """Default: false"""
+    all_effects: bool
+    """jolibrain's fork. Default: false"""
+    def __init__(self, *,
+                 prob: float | None = ...,
+                 hist_eq: bool | None = ...,
+                 inverse: bool | None = ...,
+                 decolorize: bool | None = ...,
+                 gauss_blur: bool | None = ...,
+                 jpeg: float | None = ...,
+                 posterize: bool | None = ...,
+                 erode: bool | None = ...,
+                 saltpepper: bool | None = ...,
+                 saltpepper_param: SaltPepperParameter | Mapping[str, Any] | None = ...,
+                 clahe: bool | None = ...,
+                 convert_to_hsv: bool | None = ...,
+                 convert_to_lab: bool | None = ...,
+                 all_effects: bool | None = ...) -> None: ...
+
+class ExpansionParameter(Message):
+    prob: float
+    """the chance of it. Default: 1"""
+    max_expand_ratio: float
+    """the canvas's side over the image's, at most. Default: 1"""
+    def __init__(self, *,
+                 prob: float | None = ...,
+                 max_expand_ratio: float | None = ...) -> None: ...
+
+class Sampler(Message):
+    min_scale: float
+    """Default: 1"""
+    max_scale: float
+    """Default: 1"""
+    min_aspect_ratio: float
+    """Default: 1"""
+    max_aspect_ratio: float
+    """Default: 1"""
+    def __init__(self, *,
+                 min_scale: float | None = ...,
+                 max_scale: float | None = ...,
+                 min_aspect_ratio: float | None = ...,
+                 max_aspect_ratio: float | None = ...) -> None: ...
+
+class SampleConstraint(Message):
+    min_jaccard_overlap: float
+    max_jaccard_overlap: float
+    min_sample_coverage: float
+    max_sample_coverage: float
+    min_object_coverage: float
+    max_object_coverage: float
+    def __init__(self, *,
+                 min_jaccard_overlap: float | None = ...,
+                 max_jaccard_overlap: float | None = ...,
+                 min_sample_coverage: float | None = ...,
+                 max_sample_coverage: float | None = ...,
+                 min_object_coverage: float | None = ...,
+                 max_object_coverage: float | None = ...) -> None: ...
+
+class BatchSampler(Message):
+    use_original_image: bool
+    """Default: true"""
+    @property
+    def sampler(self) -> Sampler: ...
+    @property
+    def sample_constraint(self) -> SampleConstraint: ...
+    max_sample: int
+    """crops that are kept, at most"""
+    max_trials: int
+    """crops that are tried, at most. Default: 100"""
+    def __init__(self, *,
+                 use_original_image: bool | None = ...,
+                 sampler: Sampler | Mapping[str, Any] | None = ...,
+                 sample_constraint: SampleConstraint | Mapping[str, Any] | None = ...,
+                 max_sample: int | None = ...,
+                 max_trials: int | None = ...) -> None: ...
+
+class DetectionEvaluateParameter(Message):
+    num_classes: int
+    background_label_id: int
+    """Default: 0"""
+    overlap_threshold: float
+    """a box that overlaps the truth by this much is right. Default: 0.5"""
+    evaluate_difficult_gt: bool
+    """Count the boxes that are marked as difficult, too. Default: true"""
+    name_size_file: str
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+                 num_classes: int | None = ...,
+                 background_label_id: int | None = ...,
+                 overlap_threshold: float | None = ...,
+                 evaluate_difficult_gt: bool | None = ...,
+                 name_size_file: str | None = ...,
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class SegmentationEvaluateParameter(Message):
+    num_classes: int
+    """Default: 1"""
+    threshold: float
+    """Default: 0.5"""
+    def __init__(self, *,
+                 num_classes: int | None = ...,
+                 threshold: float | None = ...) -> None: ...
+
+class RegionLossParameter(Message):
+    side: int
+    """Default: 13"""
+    num_class: int
+    """Default: 20"""
+    bias_match: int
+    """Default: 1"""
+    coords: int
+    """Default: 4"""
+    num: int
+    """boxes a cell. Default: 5"""
+    softmax: int
+    """Default: 1"""
+    jitter: float
+    """Default: 0.2"""
+    rescore: int
+    """Default: 1"""
+    object_scale: float
+    """Default: 1"""
+    class_scale: float
+    """Default: 1"""
+    noobject_scale: float
+    """Default: 0.5"""
+    coord_scale: float
+    """Default: 5"""
+    absolute: int
+    """Default: 1"""
+    thresh: float
+    """Default: 0.2"""
+    random: int
+    """Default: 1"""
+    @property
+    def biases(self) -> RepeatedScalarFieldContainer[float]:
+        """width and height of each box, in cells"""
+    softmax_tree: str
+    class_map: str
+    def __init__(self, *,
+                 side: int | None = ...,
+                 num_class: int | None = ...,
+                 bias_match: int | None = ...,
+                 coords: int | None = ...,
+                 num: int | None = ...,
+                 softmax: int | None = ...,
+                 jitter: float | None = ...,
+                 rescore: int | None = ...,
+                 object_scale: float | None = ...,
+                 class_scale: float | None = ...,
+                 noobject_scale: float | None = ...,
+                 coord_scale: float | None = ...,
+                 absolute: int | None = ...,
+                 thresh: float | None = ...,
+                 random: int | None = ...,
+                 biases: Iterable[float] | None = ...,
+                 softmax_tree: str | None = ...,
+                 class_map: str | None = ...) -> None: ...
+
+class Yolov3Parameter(Message):
+    IOU_LOSS: ClassVar[EnumTypeWrapper]
+    IOU: ClassVar[int]
+    GIOU: ClassVar[int]
+    MSE: ClassVar[int]
+    DIOU: ClassVar[int]
+    CIOU: ClassVar[int]
+    side: int
+    """Default: 13"""
+    num_class: int
+    """Default: 20"""
+    num: int
+    """boxes a cell. Default: 5"""
+    object_scale: float
+    """Default: 1"""
+    class_scale: float
+    """Default: 1"""
+    noobject_scale: float
+    """Default: 0.5"""
+    coord_scale: float
+    """Default: 5"""
+    thresh: float
+    """Default: 0.2"""
+    anchors_scale: int
+    """pixels a cell. Default: 32"""
+    @property
+    def biases(self) -> RepeatedScalarFieldContainer[float]:
+        """width and height of each box, in pixels"""
+    @property
+    def mask(self) -> RepeatedScalarFieldContainer[int]:
+        """which boxes of biases this scale has"""
+    use_logic_gradient: bool
+    """Default: false"""
+    use_focal_loss: bool
+    """Default: false"""
+    iou_loss: int
+    """Default: MSE"""
+    iou_normalizer: float
+    """Default: 0.25"""
+    iou_thresh: float
+    """Default: 0.5"""
+    max_delta: float
+    """Default: 10"""
+    accumulate: bool
+    """Default: true"""
+    label_smooth_eps: float
+    """Default: 0.1"""
+    def __init__(self, *,
+                 side: int | None = ...,
+                 num_class: int | None = ...,
+                 num: int | None = ...,
+                 object_scale: float | None = ...,
+                 class_scale: float | None = ...,
+                 noobject_scale: float | None = ...,
+                 coord_scale: float | None = ...,
+                 thresh: float | None = ...,
+                 anchors_scale: int | None = ...,
+                 biases: Iterable[float] | None = ...,
+                 mask: Iterable[int] | None = ...,
+                 use_logic_gradient: bool | None = ...,
+                 use_focal_loss: bool | None = ...,
+                 iou_loss: int | str | None = ...,
+                 iou_normalizer: float | None = ...,
+                 iou_thresh: float | None = ...,
+                 max_delta: float | None = ...,
+                 accumulate: bool | None = ...,
+                 label_smooth_eps: float | None = ...) -> None: ...
+
+class YoloSegParameter(Message):
+    num_class: int
+    """Default: 0"""
+    object_scale: float
+    """Default: 5"""
+    class_scale: float
+    """Default: 1"""
+    use_logic_gradient: bool
+    """Default: false"""
+    use_hardsigmoid: bool
+    """Default: false"""
+    def __init__(self, *,
+                 num_class: int | None = ...,
+                 object_scale: float | None = ...,
+                 class_scale: float | None = ...,
+                 use_logic_gradient: bool | None = ...,
+                 use_hardsigmoid: bool | None = ...) -> None: ...
+
+class EvalDetectionParameter(Message):
+    ScoreType: ClassVar[EnumTypeWrapper]
+    OBJ: ClassVar[int]
+    PROB: ClassVar[int]
+    MULTIPLY: ClassVar[int]
+    side: int
+    """Default: 7"""
+    num_class: int
+    """Default: 20"""
+    num_object: int
+    """Default: 2"""
+    threshold: float
+    """Default: 0.5"""
+    sqrt: bool
+    """Default: true"""
+    constriant: bool
+    """Default: true"""
+    score_type: int
+    """Default: MULTIPLY"""
+    nms: float
+    """Default: -1"""
+    @property
+    def biases(self) -> RepeatedScalarFieldContainer[float]: ...
+    def __init__(self, *,
+                 side: int | None = ...,
+                 num_class: int | None = ...,
+                 num_object: int | None = ...,
+                 threshold: float | None = ...,
+                 sqrt: bool | None = ...,
+                 constriant: bool | None = ...,
+                 score_type: int | str | None = ...,
+                 nms: float | None = ...,
+                 biases: Iterable[float] | None = ...) -> None: ...
+
+class DenseImageDataParameter(Message):
+    source: str
+    """text file with two paths on each line"""
+    batch_size: int
+    rand_skip: int
+    """Default: 0"""
+    shuffle: bool
+    """Default: false"""
+    new_height: int
+    """Default: 0"""
+    new_width: int
+    """Default: 0"""
+    is_color: bool
+    """Default: true"""
+    mean_file: str
+    root_folder: str
+    mirror: bool
+    """Default: false"""
+    crop_width: int
+    """Default: 0"""
+    crop_height: int
+    """Default: 0"""
+    rotate: bool
+    """Default: false"""
+    one_hot_nclasses: int
+    """Default: 0"""
+    def __init__(self, *,
+                 source: str | None = ...,
+                 batch_size: int | None = ...,
+                 rand_skip: int | None = ...,
+                 shuffle: bool | None = ...,
+                 new_height: int | None = ...,
+                 new_width: int | None = ...,
+                 is_color: bool | None = ...,
+                 mean_file: str | None = ...,
+                 root_folder: str | None = ...,
+                 mirror: bool | None = ...,
+                 crop_width: int | None = ...,
+                 crop_height: int | None = ...,
+                 rotate: bool | None = ...,
+                 one_hot_nclasses: int | None = ...) -> None: ...
+
+class DiceCoefLossParameter(Message):
+    GeneralizationMode: ClassVar[EnumTypeWrapper]
+    NONE: ClassVar[int]
+    MULTICLASS: ClassVar[int]
+    MULTICLASS_WEIGHTED: ClassVar[int]
+    MULTICLASS_WEIGHTED_BATCH: ClassVar[int]
+    MULTICLASS_WEIGHTED_ALL: ClassVar[int]
+    WeightMode: ClassVar[EnumTypeWrapper]
+    INVERSE_VOLUME: ClassVar[int]
+    EQUALIZE_CLASSES: ClassVar[int]
+    EXTRA_SMALL_VOLUMES: ClassVar[int]
+    ContourShape: ClassVar[EnumTypeWrapper]
+    NO: ClassVar[int]
+    SIMPLE: ClassVar[int]
+    SHARP: ClassVar[int]
+    generalization: int
+    """Default: NONE"""
+    weight_mode: int
+    """Default: INVERSE_VOLUME"""
+    weights: str
+    contour_shape: int
+    """Default: NO"""
+    contour_size: int
+    """Default: 7"""
+    contour_amplitude: float
+    """Default: 5"""
+    ignore_label: int
+    """Default: -1"""
+    def __init__(self, *,
+                 generalization: int | str | None = ...,
+                 weight_mode: int | str | None = ...,
+                 weights: str | None = ...,
+                 contour_shape: int | str | None = ...,
+                 contour_size: int | None = ...,
+                 contour_amplitude: float | None = ...,
+                 ignore_label: int | None = ...) -> None: ...
+
+class FocalLossParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    engine: int
+    """Default: DEFAULT"""
+    axis: int
+    """Default: 1"""
+    alpha: float
+    """Default: 0.25"""
+    gamma: float
+    """Default: 2"""
+    def __init__(self, *,
+                 engine: int | str | None = ...,
+                 axis: int | None = ...,
+                 alpha: float | None = ...,
+                 gamma: float | None = ...) -> None: ...
+
+class SeLuParameter(Message):
+    alpha: float
+    """Default: 1.67326"""
+    def __init__(self, *,
+                 alpha: float | None = ...) -> None: ...
+
+class SeLuDropoutParameter(Message):
+    dropout_ratio: float
+    """Default: 0.1"""
+    alpha: float
+    """Default: -1.7581"""
+    def __init__(self, *,
+                 dropout_ratio: float | None = ...,
+                 alpha: float | None = ...) -> None: ...
+
+class LabelsequenceAccuracyParameter(Message):
+    blank_label: int
+    """Default: 0"""
+    def __init__(self, *,
+                 blank_label: int | None = ...) -> None: ...
+
+class GeometryParameter(Message):
+    Pad_mode: ClassVar[EnumTypeWrapper]
+    CONSTANT: ClassVar[int]
+    MIRRORED: ClassVar[int]
+    REPEAT_NEAREST: ClassVar[int]
+    prob: float
+    """Default: 0"""
+    persp_horizontal: bool
+    """Default: true"""
+    persp_vertical: bool
+    """Default: true"""
+    zoom_out: bool
+    """Default: true"""
+    zoom_in: bool
+    """Default: true"""
+    zoom_factor: float
+    """Default: 0.25"""
+    persp_factor: float
+    """Default: 0.25"""
+    all_effects: bool
+    """Default: false"""
+    pad_mode: int
+    """Default: MIRRORED"""
+    def __init__(self, *,
+                 prob: float | None = ...,
+                 persp_horizontal: bool | None = ...,
+                 persp_vertical: bool | None = ...,
+                 zoom_out: bool | None = ...,
+                 zoom_in: bool | None = ...,
+                 zoom_factor: float | None = ...,
+                 persp_factor: float | None = ...,
+                 all_effects: bool | None = ...,
+                 pad_mode: int | str | None = ...) -> None: ...
+
+class RandomResizeParameter(Message):
+    min_size: int
+    """Default: 0"""
+    max_size: int
+    """Default: 0"""
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+                 min_size: int | None = ...,
+                 max_size: int | None = ...,
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class RandomAspectRatioParameter(Message):
+    min_area_ratio: float
+    """Default: 0.5"""
+    max_area_ratio: float
+    """Default: 1"""
+    aspect_ratio_change: float
+    """Default: 1"""
+    max_attempt: int
+    """Default: 10"""
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+                 min_area_ratio: float | None = ...,
+                 max_area_ratio: float | None = ...,
+                 aspect_ratio_change: float | None = ...,
+                 max_attempt: int | None = ...,
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class SpatialDropoutParameter(Message):
+    dropout_ratio: float
+    """Default: 0.5"""
+    def __init__(self, *,
+                 dropout_ratio: float | None = ...) -> None: ...
+
+class SplitParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    MKL2017: ClassVar[int]
+    MKLDNN: ClassVar[int]
+    engine: int
+    """Default: DEFAULT"""
+    def __init__(self, *,
+                 engine: int | str | None = ...) -> None: ...
+
+class QuantizationParameter(Message):
+    Precision: ClassVar[EnumTypeWrapper]
+    DYNAMIC_FIXED_POINT: ClassVar[int]
+    Rounding: ClassVar[EnumTypeWrapper]
+    NEAREST: ClassVar[int]
+    precision: int
+    """Default: DYNAMIC_FIXED_POINT"""
+    rounding_scheme: int
+    """Default: NEAREST"""
+    bw_layer_in: int
+    """Default: 32"""
+    bw_layer_out: int
+    """Default: 32"""
+    bw_params: int
+    """Default: 32"""
+    @property
+    def fl_layer_in(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def fl_layer_out(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def fl_params(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def scale_in(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def scale_out(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def scale_params(self) -> RepeatedScalarFieldContainer[float]: ...
+    is_negative_input: bool
+    """Default: false"""
+    force_u8_input: bool
+    """Default: false"""
+    def __init__(self, *,
+                 precision: int | str | None = ...,
+                 rounding_scheme: int | str | None = ...,
+                 bw_layer_in: int | None = ...,
+                 bw_layer_out: int | None = ...,
+                 bw_params: int | None = ...,
+                 fl_layer_in: Iterable[int] | None = ...,
+                 fl_layer_out: Iterable[int] | None = ...,
+                 fl_params: Iterable[int] | None = ...,
+                 scale_in: Iterable[float] | None = ...,
+                 scale_out: Iterable[float] | None = ...,
+                 scale_params: Iterable[float] | None = ...,
+                 is_negative_input: bool | None = ...,
+                 force_u8_input: bool | None = ...) -> None: ...
+
+class MultinodeLayerParameter(Message):
+    num_nodes: int
+    model_parts: int
+    """Default: 1"""
+    def __init__(self, *,
+                 num_nodes: int | None = ...,
+                 model_parts: int | None = ...) -> None: ...
+
+class MnActivationParameter(Message):
+    num_nodes_in: int
+    num_nodes_out: int
+    model_parts_in: int
+    """Default: 1"""
+    model_parts_out: int
+    """Default: 1"""
+    need_reduce: bool
+    """Default: true"""
+    def __init__(self, *,
+                 num_nodes_in: int | None = ...,
+                 num_nodes_out: int | None = ...,
+                 model_parts_in: int | None = ...,
+                 model_parts_out: int | None = ...,
+                 need_reduce: bool | None = ...) -> None: ...
+
+class MnParamGradCompressParameter(Message):
+    @property
+    def param_grad_compress_enable(self) -> RepeatedScalarFieldContainer[bool]: ...
+    def __init__(self, *,
+                 param_grad_compress_enable: Iterable[bool] | None = ...) -> None: ...
+
+class MnModelParallelParameter(Message):
+    layer_from: str
+    layer_to: str
+    num_nodes: int
+    model_parts: int
+    def __init__(self, *,
+                 layer_from: str | None = ...,
+                 layer_to: str | None = ...,
+                 num_nodes: int | None = ...,
+                 model_parts: int | None = ...) -> None: ...
+
+class MnParamGradCompressLayerTypeList(Message):
+    @property
+    def layer_type(self) -> RepeatedScalarFieldContainer[str]: ...
+    def __init__(self, *,
+                 layer_type: Iterable[str] | None = ...) -> None: ...
+
+class MultinodeParameter(Message):
+    @property
+    def model_parallel(self) -> RepeatedCompositeFieldContainer[MnModelParallelParameter]: ...
+    @property
+    def compress_layer_type_list(self) -> MnParamGradCompressLayerTypeList: ...
+    def __init__(self, *,
+                 model_parallel: Iterable[MnModelParallelParameter | Mapping[str, Any]] | None = ...,
+                 compress_layer_type_list: MnParamGradCompressLayerTypeList | Mapping[str, Any] | None = ...) -> None: ...
+
+class CompileNetState(Message):
+    is_init: bool
+    """Default: true"""
+    bn_scale_remove: bool
+    """Default: false"""
+    bn_scale_merge: bool
+    """Default: false"""
+    @property
+    def kept_bn_layers(self) -> RepeatedScalarFieldContainer[str]: ...
+    @property
+    def negative_conv_names(self) -> RepeatedScalarFieldContainer[str]: ...
+    @property
+    def negative_conv_indexes(self) -> RepeatedScalarFieldContainer[int]: ...
+    def __init__(self, *,
+                 is_init: bool | None = ...,
+                 bn_scale_remove: bool | None = ...,
+                 bn_scale_merge: bool | None = ...,
+                 kept_bn_layers: Iterable[str] | None = ...,
+                 negative_conv_names: Iterable[str] | None = ...,
+                 negative_conv_indexes: Iterable[int] | None = ...) -> None: ...
+
+class ClassMapping(Message):
+    src: int
+    dst: int
+    def __init__(self, *,
+                 src: int | None = ...,
+                 dst: int | None = ...) -> None: ...
+
+class DetectNetGroundTruthParameter(Message):
+    GridboxType: ClassVar[EnumTypeWrapper]
+    GRIDBOX_MAX: ClassVar[int]
+    GRIDBOX_MIN: ClassVar[int]
+    CoverageType: ClassVar[EnumTypeWrapper]
+    RECTANGULAR: ClassVar[int]
+    stride: int
+    """Default: 4"""
+    scale_cvg: float
+    """Default: 0.5"""
+    gridbox_type: int
+    """Default: GRIDBOX_MAX"""
+    max_cvg_len: int
+    """Default: 50"""
+    min_cvg_len: int
+    """Default: 50"""
+    coverage_type: int
+    """Default: RECTANGULAR"""
+    image_size_x: int
+    """Default: 1248"""
+    image_size_y: int
+    """Default: 384"""
+    obj_norm: bool
+    """Default: false"""
+    crop_bboxes: bool
+    """Default: true"""
+    @property
+    def object_class(self) -> RepeatedCompositeFieldContainer[ClassMapping]: ...
+    def __init__(self, *,
+                 stride: int | None = ...,
+                 scale_cvg: float | None = ...,
+                 gridbox_type: int | str | None = ...,
+                 max_cvg_len: int | None = ...,
+                 min_cvg_len: int | None = ...,
+                 coverage_type: int | str | None = ...,
+                 image_size_x: int | None = ...,
+                 image_size_y: int | None = ...,
+                 obj_norm: bool | None = ...,
+                 crop_bboxes: bool | None = ...,
+                 object_class: Iterable[ClassMapping | Mapping[str, Any]] | None = ...) -> None: ...
+
+class DetectNetAugmentationParameter(Message):
+    crop_prob: float
+    """Default: 1"""
+    shift_x: int
+    """Default: 0"""
+    shift_y: int
+    """Default: 0"""
+    scale_prob: float
+    """Default: 0.33"""
+    scale_min: float
+    """Default: 0.7"""
+    scale_max: float
+    """Default: 1"""
+    flip_prob: float
+    """Default: 0.33"""
+    rotation_prob: float
+    """Default: 0.33"""
+    max_rotate_degree: float
+    """Default: 1"""
+    hue_rotation_prob: float
+    """Default: 0.33"""
+    hue_rotation: float
+    """Default: 15"""
+    desaturation_prob: float
+    """Default: 0.33"""
+    desaturation_max: float
+    """Default: 0.5"""
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    @property
+    def noise_param(self) -> NoiseParameter: ...
+    @property
+    def distort_param(self) -> DistortionParameter: ...
+    @property
+    def expand_param(self) -> ExpansionParameter: ...
+    @property
+    def emit_constraint(self) -> EmitConstraint: ...
+    def __init__(self, *,
+                 crop_prob: float | None = ...,
+                 shift_x: int | None = ...,
+                 shift_y: int | None = ...,
+                 scale_prob: float | None = ...,
+                 scale_min: float | None = ...,
+                 scale_max: float | None = ...,
+                 flip_prob: float | None = ...,
+                 rotation_prob: float | None = ...,
+                 max_rotate_degree: float | None = ...,
+                 hue_rotation_prob: float | None = ...,
+                 hue_rotation: float | None = ...,
+                 desaturation_prob: float | None = ...,
+                 desaturation_max: float | None = ...,
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...,
+                 noise_param: NoiseParameter | Mapping[str, Any] | None = ...,
+                 distort_param: DistortionParameter | Mapping[str, Any] | None = ...,
+                 expand_param: ExpansionParameter | Mapping[str, Any] | None = ...,
+                 emit_constraint: EmitConstraint | Mapping[str, Any] | None = ...) -> None: ...
+
+class TRTParameter(Message):
+    TRTMode: ClassVar[EnumTypeWrapper]
+    FP32: ClassVar[int]
+    FP16: ClassVar[int]
+    INT8: ClassVar[int]
+    trt_mode: int
+    """Default: INT8"""
+    top_k: int
+    """Default: 1"""
+    deploy: str
+    model: str
+    @property
+    def deploy_outputs(self) -> RepeatedScalarFieldContainer[str]: ...
+    calibrator: str
+    def __init__(self, *,
+                 trt_mode: int | str | None = ...,
+                 top_k: int | None = ...,
+                 deploy: str | None = ...,
+                 model: str | None = ...,
+                 deploy_outputs: Iterable[str] | None = ...,
+                 calibrator: str | None = ...) -> None: ...
+
+class DenseCRFParameter(Message):
+    max_iter: int
+    """Default: 10"""
+    @property
+    def pos_xy_std(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def pos_w(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def bi_xy_std(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def bi_rgb_std(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def bi_w(self) -> RepeatedScalarFieldContainer[float]: ...
+    output_probability: bool
+    """Default: true"""
+    def __init__(self, *,
+                 max_iter: int | None = ...,
+                 pos_xy_std: Iterable[float] | None = ...,
+                 pos_w: Iterable[float] | None = ...,
+                 bi_xy_std: Iterable[float] | None = ...,
+                 bi_rgb_std: Iterable[float] | None = ...,
+                 bi_w: Iterable[float] | None = ...,
+                 output_probability: bool | None = ...) -> None: ...
+
+class DomainTransformParameter(Message):
+    num_iter: int
+    """Default: 3"""
+    spatial_sigma: float
+    """Default: 50"""
+    range_sigma: float
+    """Default: 5"""
+    min_weight: float
+    """Default: 0"""
+    def __init__(self, *,
+                 num_iter: int | None = ...,
+                 spatial_sigma: float | None = ...,
+                 range_sigma: float | None = ...,
+                 min_weight: float | None = ...) -> None: ...
+
+class MatReadParameter(Message):
+    prefix: str
+    source: str
+    strip: int
+    """Default: 0"""
+    batch_size: int
+    """Default: 1"""
+    def __init__(self, *,
+                 prefix: str | None = ...,
+                 source: str | None = ...,
+                 strip: int | None = ...,
+                 batch_size: int | None = ...) -> None: ...
+
+class MatWriteParameter(Message):
+    prefix: str
+    source: str
+    strip: int
+    """Default: 0"""
+    period: int
+    """Default: 1"""
+    def __init__(self, *,
+                 prefix: str | None = ...,
+                 source: str | None = ...,
+                 strip: int | None = ...,
+                 period: int | None = ...) -> None: ...
+
+class SegAccuracyParameter(Message):
+    AccuracyMetric: ClassVar[EnumTypeWrapper]
+    PixelAccuracy: ClassVar[int]
+    ClassAccuracy: ClassVar[int]
+    PixelIOU: ClassVar[int]
+    metric: int
+    """Default: PixelAccuracy"""
+    @property
+    def ignore_label(self) -> RepeatedScalarFieldContainer[int]: ...
+    reset: bool
+    """Default: true"""
+    def __init__(self, *,
+                 metric: int | str | None = ...,
+                 ignore_label: Iterable[int] | None = ...,
+                 reset: bool | None = ...) -> None: ...
+
+class UniqueLabelParameter(Message):
+    max_labels: int
+    @property
+    def ignore_label(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def force_label(self) -> RepeatedScalarFieldContainer[float]: ...
+    def __init__(self, *,
+                 max_labels: int | None = ...,
+                 ignore_label: Iterable[int] | None = ...,
+                 force_label: Iterable[float] | None = ...) -> None: ...
+
+class AdaptiveBiasChannelParameter(Message):
+    num_iter: int
+    """Default: 1"""
+    bg_portion: float
+    """Default: 0.2"""
+    fg_portion: float
+    """Default: 0.2"""
+    suppress_others: bool
+    """Default: true"""
+    margin_others: float
+    """Default: 1e-05"""
+    def __init__(self, *,
+                 num_iter: int | None = ...,
+                 bg_portion: float | None = ...,
+                 fg_portion: float | None = ...,
+                 suppress_others: bool | None = ...,
+                 margin_others: float | None = ...) -> None: ...
+
+class BiasChannelParameter(Message):
+    LabelType: ClassVar[EnumTypeWrapper]
+    IMAGE: ClassVar[int]
+    PIXEL: ClassVar[int]
+    bg_bias: float
+    """Default: 1"""
+    fg_bias: float
+    """Default: 2"""
+    @property
+    def ignore_label(self) -> RepeatedScalarFieldContainer[int]: ...
+    label_type: int
+    """Default: IMAGE"""
+    background_label: int
+    """Default: 0"""
+    def __init__(self, *,
+                 bg_bias: float | None = ...,
+                 fg_bias: float | None = ...,
+                 ignore_label: Iterable[int] | None = ...,
+                 label_type: int | str | None = ...,
+                 background_label: int | None = ...) -> None: ...
+
+class DetectionDataParameter(Message):
+    source: str
+    scale: float
+    """Default: 1"""
+    batch_size: int
+    coord_num: int
+    """Default: 4"""
+    @property
+    def stride(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def field_h(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalarFieldContainer[int]: ...
+    fg_threshold: float
+    """Default: 0.5"""
+    ignore_fg_threshold: float
+    """Default: 0.4"""
+    resize_width: int
+    resize_height: int
+    resize_ratio: float
+    crop_width: int
+    """Default: 0"""
+    crop_height: int
+    """Default: 0"""
+    min_scale: float
+    max_scale: float
+    low_scale_ratio: float
+    high_scale_ratio: float
+    multiscale_prob: float
+    """Default: 0.5"""
+    min_whaspect: float
+    max_whaspect: float
+    short_size: int
+    long_size: int
+    crop_short_size: int
+    crop_long_size: int
+    @property
+    def template_ratio(self) -> RepeatedScalarFieldContainer[float]: ...
+    min_gt_width: float
+    """Default: 0"""
+    min_gt_height: float
+    """Default: 0"""
+    anchor_ignore_margin_ratio: float
+    anchor_ignore_iou_thr: float
+    pickup_iou_thr: float
+    """Default: 0.2"""
+    shuffle: str
+    """Default: "random" """
+    mix_group_size: int
+    """Default: 64"""
+    output_gt_boxes: bool
+    """Default: false"""
+    cache_images: bool
+    """Default: false"""
+    root_folder: str
+    @property
+    def distort_param(self) -> DistortionParameter: ...
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+                 source: str | None = ...,
+                 scale: float | None = ...,
+                 batch_size: int | None = ...,
+                 coord_num: int | None = ...,
+                 stride: Iterable[int] | None = ...,
+                 field_h: Iterable[int] | None = ...,
+                 field_w: Iterable[int] | None = ...,
+                 fg_threshold: float | None = ...,
+                 ignore_fg_threshold: float | None = ...,
+                 resize_width: int | None = ...,
+                 resize_height: int | None = ...,
+                 resize_ratio: float | None = ...,
+                 crop_width: int | None = ...,
+                 crop_height: int | None = ...,
+                 min_scale: float | None = ...,
+                 max_scale: float | None = ...,
+                 low_scale_ratio: float | None = ...,
+                 high_scale_ratio: float | None = ...,
+                 multiscale_prob: float | None = ...,
+                 min_whaspect: float | None = ...,
+                 max_whaspect: float | None = ...,
+                 short_size: int | None = ...,
+                 long_size: int | None = ...,
+                 crop_short_size: int | None = ...,
+                 crop_long_size: int | None = ...,
+                 template_ratio: Iterable[float] | None = ...,
+                 min_gt_width: float | None = ...,
+                 min_gt_height: float | None = ...,
+                 anchor_ignore_margin_ratio: float | None = ...,
+                 anchor_ignore_iou_thr: float | None = ...,
+                 pickup_iou_thr: float | None = ...,
+                 shuffle: str | None = ...,
+                 mix_group_size: int | None = ...,
+                 output_gt_boxes: bool | None = ...,
+                 cache_images: bool | None = ...,
+                 root_folder: str | None = ...,
+                 distort_param: DistortionParameter | Mapping[str, Any] | None = ...,
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class EvalDataParameter(Message):
+    source: str
+    scale: float
+    """Default: 1"""
+    batch_size: int
+    resize_width: int
+    resize_height: int
+    short_size: int
+    long_size: int
+    root_folder: str
+    def __init__(self, *,
+                 source: str | None = ...,
+                 scale: float | None = ...,
+                 batch_size: int | None = ...,
+                 resize_width: int | None = ...,
+                 resize_height: int | None = ...,
+                 short_size: int | None = ...,
+                 long_size: int | None = ...,
+                 root_folder: str | None = ...) -> None: ...
+
+class DetectionGroupLossParameter(Message):
+    cls_num: int
+    @property
+    def field_h(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalarFieldContainer[int]: ...
+    stride: int
+    field_whr: float
+    """Default: 4"""
+    field_xyr: float
+    """Default: 0.25"""
+    bg_threshold: float
+    """Default: 0.5"""
+    bg_multiple: int
+    """Default: 4"""
+    neg_mining_type: str
+    """Default: "random" """
+    neg_ranking_type: str
+    """Default: "conf_loss" """
+    min_num_neg: int
+    """Default: 5"""
+    objectness: bool
+    """Default: false"""
+    batch_size: int
+    """Default: -1"""
+    pos_neg_weighted: bool
+    """Default: false"""
+    bbox_loss_type: str
+    """Default: "Smooth_L1" """
+    def __init__(self, *,
+                 cls_num: int | None = ...,
+                 field_h: Iterable[int] | None = ...,
+                 field_w: Iterable[int] | None = ...,
+                 stride: int | None = ...,
+                 field_whr: float | None = ...,
+                 field_xyr: float | None = ...,
+                 bg_threshold: float | None = ...,
+                 bg_multiple: int | None = ...,
+                 neg_mining_type: str | None = ...,
+                 neg_ranking_type: str | None = ...,
+                 min_num_neg: int | None = ...,
+                 objectness: bool | None = ...,
+                 batch_size: int | None = ...,
+                 pos_neg_weighted: bool | None = ...,
+                 bbox_loss_type: str | None = ...) -> None: ...
+
+class DetectionGroupAccuracyParameter(Message):
+    cls_num: int
+    @property
+    def field_h(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalarFieldContainer[int]: ...
+    stride: int
+    field_whr: float
+    """Default: 2"""
+    field_xyr: float
+    """Default: 4"""
+    bg_threshold: float
+    """Default: 0.5"""
+    objectness: bool
+    """Default: false"""
+    def __init__(self, *,
+                 cls_num: int | None = ...,
+                 field_h: Iterable[int] | None = ...,
+                 field_w: Iterable[int] | None = ...,
+                 stride: int | None = ...,
+                 field_whr: float | None = ...,
+                 field_xyr: float | None = ...,
+                 bg_threshold: float | None = ...,
+                 objectness: bool | None = ...) -> None: ...
+
+class ProposalTargetParameter(Message):
+    cls_num: int
+    batch_size: int
+    """Default: 128"""
+    fg_fraction: float
+    """Default: 0.25"""
+    num_img_per_batch: int
+    """Default: 4"""
+    fg_thr: float
+    """Default: 0.5"""
+    bg_thr_hg: float
+    """Default: 0.5"""
+    bg_thr_lw: float
+    """Default: 0.1"""
+    img_width: int
+    img_height: int
+    iou_weighted: bool
+    """Default: false"""
+    bbox_thr_lw: float
+    """Default: 0"""
+    bbox_thr_hg: float
+    """Default: 10"""
+    pickup_discard: bool
+    """Default: true"""
+    append_gtbox: bool
+    """Default: true"""
+    def __init__(self, *,
+                 cls_num: int | None = ...,
+                 batch_size: int | None = ...,
+                 fg_fraction: float | None = ...,
+                 num_img_per_batch: int | None = ...,
+                 fg_thr: float | None = ...,
+                 bg_thr_hg: float | None = ...,
+                 bg_thr_lw: float | None = ...,
+                 img_width: int | None = ...,
+                 img_height: int | None = ...,
+                 iou_weighted: bool | None = ...,
+                 bbox_thr_lw: float | None = ...,
+                 bbox_thr_hg: float | None = ...,
+                 pickup_discard: bool | None = ...,
+                 append_gtbox: bool | None = ...) -> None: ...
+
+class HardMiningParameter(Message):
+    num_roi_per_image: int
+    """Default: 128"""
+    num_image: int
+    """Default: 4"""
+    def __init__(self, *,
+                 num_roi_per_image: int | None = ...,
+                 num_image: int | None = ...) -> None: ...
+
+class ScaleRouteParameter(Message):
+    low_scale: float
+    high_scale: float
+    def __init__(self, *,
+                 low_scale: float | None = ...,
+                 high_scale: float | None = ...) -> None: ...
+
+class RandomGeneratorParameter(Message):
+    rand_type: str
+    """Default: "uniform" """
+    exp: bool
+    """Default: false"""
+    mean: float
+    """Default: 0"""
+    spread: float
+    """Default: 0"""
+    prob: float
+    """Default: 1"""
+    apply_schedule: bool
+    """Default: true"""
+    discretize: bool
+    """Default: false"""
+    multiplier: float
+    """Default: 1"""
+    def __init__(self, *,
+                 rand_type: str | None = ...,
+                 exp: bool | None = ...,
+                 mean: float | None = ...,
+                 spread: float | None = ...,
+                 prob: float | None = ...,
+                 apply_schedule: bool | None = ...,
+                 discretize: bool | None = ...,
+                 multiplier: float | None = ...) -> None: ...
+
+class AugmentationParameter(Message):
+    crop_width: int
+    """Default: 0"""
+    crop_height: int
+    """Default: 0"""
+    write_augmented: str
+    max_multiplier: float
+    """Default: 255"""
+    augment_during_test: bool
+    """Default: false"""
+    recompute_mean: int
+    """Default: 0"""
+    write_mean: str
+    mean_per_pixel: bool
+    """Default: true"""
+    @property
+    def mean(self) -> RepeatedScalarFieldContainer[float]: ...
+    mode: str
+    """Default: "add" """
+    bottomwidth: int
+    """Default: 0"""
+    bottomheight: int
+    """Default: 0"""
+    num: int
+    """Default: 0"""
+    @property
+    def chromatic_eigvec(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def mirror(self) -> RandomGeneratorParameter: ...
+    @property
+    def translate(self) -> RandomGeneratorParameter: ...
+    @property
+    def rotate(self) -> RandomGeneratorParameter: ...
+    @property
+    def zoom(self) -> RandomGeneratorParameter: ...
+    @property
+    def squeeze(self) -> RandomGeneratorParameter: ...
+    @property
+    def translate_x(self) -> RandomGeneratorParameter: ...
+    @property
+    def translate_y(self) -> RandomGeneratorParameter: ...
+    @property
+    def gamma(self) -> RandomGeneratorParameter: ...
+    @property
+    def brightness(self) -> RandomGeneratorParameter: ...
+    @property
+    def contrast(self) -> RandomGeneratorParameter: ...
+    @property
+    def color(self) -> RandomGeneratorParameter: ...
+    @property
+    def lmult_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def lmult_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def lmult_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def sat_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def sat_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def sat_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def ladd_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def ladd_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def ladd_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_rotate(self) -> RandomGeneratorParameter: ...
+    @property
+    def fog_amount(self) -> RandomGeneratorParameter: ...
+    @property
+    def fog_size(self) -> RandomGeneratorParameter: ...
+    @property
+    def motion_blur_angle(self) -> RandomGeneratorParameter: ...
+    @property
+    def motion_blur_size(self) -> RandomGeneratorParameter: ...
+    @property
+    def shadow_angle(self) -> RandomGeneratorParameter: ...
+    @property
+    def shadow_distance(self) -> RandomGeneratorParameter: ...
+    @property
+    def shadow_strength(self) -> RandomGeneratorParameter: ...
+    @property
+    def noise(self) -> RandomGeneratorParameter: ...
+    def __init__(self, *,
+                 crop_width: int | None = ...,
+                 crop_height: int | None = ...,
+                 write_augmented: str | None = ...,
+                 max_multiplier: float | None = ...,
+                 augment_during_test: bool | None = ...,
+                 recompute_mean: int | None = ...,
+                 write_mean: str | None = ...,
+                 mean_per_pixel: bool | None = ...,
+                 mean: Iterable[float] | None = ...,
+                 mode: str | None = ...,
+                 bottomwidth: int | None = ...,
+                 bottomheight: int | None = ...,
+                 num: int | None = ...,
+                 chromatic_eigvec: Iterable[float] | None = ...,
+                 mirror: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 translate: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 rotate: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 zoom: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 squeeze: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 translate_x: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 translate_y: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 gamma: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 brightness: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 contrast: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 color: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 lmult_pow: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 lmult_mult: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 lmult_add: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 sat_pow: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 sat_mult: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 sat_add: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 col_pow: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 col_mult: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 col_add: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 ladd_pow: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 ladd_mult: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 ladd_add: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 col_rotate: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 fog_amount: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 fog_size: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 motion_blur_angle: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 motion_blur_size: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 shadow_angle: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 shadow_distance: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 shadow_strength: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 noise: RandomGeneratorParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class BlackAugmentationParameter(Message):
+    @property
+    def black(self) -> RandomGeneratorParameter: ...
+    @property
+    def border(self) -> RandomGeneratorParameter: ...
+    def __init__(self, *,
+                 black: RandomGeneratorParameter | Mapping[str, Any] | None = ...,
+                 border: RandomGeneratorParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class CoeffScheduleParameter(Message):
+    half_life: float
+    """Default: 1"""
+    initial_coeff: float
+    """Default: 1"""
+    final_coeff: float
+    """Default: 1"""
+    def __init__(self, *,
+                 half_life: float | None = ...,
+                 initial_coeff: float | None = ...,
+                 final_coeff: float | None = ...) -> None: ...
+
+class L1LossParameter(Message):
+    l2_per_location: bool
+    """Default: false"""
+    l2_prescale_by_channels: bool
+    """Default: false"""
+    normalize_by_num_entries: bool
+    """Default: false"""
+    epsilon: float
+    """Default: 0.01"""
+    plateau: float
+    """Default: 0"""
+    def __init__(self, *,
+                 l2_per_location: bool | None = ...,
+                 l2_prescale_by_channels: bool | None = ...,
+                 normalize_by_num_entries: bool | None = ...,
+                 epsilon: float | None = ...,
+                 plateau: float | None = ...) -> None: ...
+
+class LpqLossParameter(Message):
+    l2_prescale_by_channels: bool
+    """Default: false"""
+    normalize_by_num_entries: bool
+    """Default: false"""
+    p_epsilon: float
+    """Default: 0"""
+    q_epsilon: float
+    """Default: 0.01"""
+    @property
+    def pq_episode_starts_at_iter(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def p(self) -> RepeatedScalarFieldContainer[float]: ...
+    @property
+    def q(self) -> RepeatedScalarFieldContainer[float]: ...
+    def __init__(self, *,
+                 l2_prescale_by_channels: bool | None = ...,
+                 normalize_by_num_entries: bool | None = ...,
+                 p_epsilon: float | None = ...,
+                 q_epsilon: float | None = ...,
+                 pq_episode_starts_at_iter: Iterable[int] | None = ...,
+                 p: Iterable[float] | None = ...,
+                 q: Iterable[float] | None = ...) -> None: ...
+
+class AccumParameter(Message):
+    top_height: int
+    """Default: 0"""
+    top_width: int
+    """Default: 0"""
+    size_divisible_by: int
+    """Default: 0"""
+    have_reference: bool
+    """Default: false"""
+    def __init__(self, *,
+                 top_height: int | None = ...,
+                 top_width: int | None = ...,
+                 size_divisible_by: int | None = ...,
+                 have_reference: bool | None = ...) -> None: ...
+
+class DownsampleParameter(Message):
+    top_height: int
+    """Default: 0"""
+    top_width: int
+    """Default: 0"""
+    def __init__(self, *,
+                 top_height: int | None = ...,
+                 top_width: int | None = ...) -> None: ...
+
+class ReaderParameter(Message):
+    file: str
+    num: int
+    """Default: 1"""
+    def __init__(self, *,
+                 file: str | None = ...,
+                 num: int | None = ...) -> None: ...
+
+class WriterParameter(Message):
+    file: str
+    folder: str
+    prefix: str
+    suffix: str
+    normalize: bool
+    """Default: false"""
+    scale: float
+    """Default: 1"""
+    def __init__(self, *,
+                 file: str | None = ...,
+                 folder: str | None = ...,
+                 prefix: str | None = ...,
+                 suffix: str | None = ...,
+                 normalize: bool | None = ...,
+                 scale: float | None = ...) -> None: ...
+
+class MeanParameter(Message):
+    MeanOperation: ClassVar[EnumTypeWrapper]
+    ADD: ClassVar[int]
+    SUBTRACT: ClassVar[int]
+    operation: int
+    file: str
+    @property
+    def value(self) -> RepeatedScalarFieldContainer[float]: ...
+    mean_scale: float
+    """Default: 1"""
+    input_scale: float
+    """Default: 1"""
+    output_scale: float
+    """Default: 1"""
+    def __init__(self, *,
+                 operation: int | str | None = ...,
+                 file: str | None = ...,
+                 value: Iterable[float] | None = ...,
+                 mean_scale: float | None = ...,
+                 input_scale: float | None = ...,
+                 output_scale: float | None = ...) -> None: ...
+
+class SegDataParameter(Message):
+    source: str
+    root_dir: str
+    shuffle: bool
+    """Default: false"""
+    balance: bool
+    """Default: false"""
+    def __init__(self, *,
+                 source: str | None = ...,
+                 root_dir: str | None = ...,
+                 shuffle: bool | None = ...,
+                 balance: bool | None = ...) -> None: ...
+
+class BatchReductionParameter(Message):
+    @property
+    def level(self) -> RepeatedScalarFieldContainer[int]: ...
+    @property
+    def reduction_param(self) -> ReductionParameter: ...
+    pos: bool
+    """Default: false"""
+    def __init__(self, *,
+                 level: Iterable[int] | None = ...,
+                 reduction_param: ReductionParameter | Mapping[str, Any] | None = ...,
+                 pos: bool | None = ...) -> None: ...
+
+class MemoryOptimizationParameter(Message):
+    optimize_train: bool
+    """Default: true"""
+    optimize_test: bool
+    """Default: false"""
+    @property
+    def exclude_blob(self) -> RepeatedScalarFieldContainer[str]: ...
+    def __init__(self, *,
+                 optimize_train: bool | None = ...,
+                 optimize_test: bool | None = ...,
+                 exclude_blob: Iterable[str] | None = ...) -> None: ...
+
+class DistortionParameter(Message):
+    brightness_prob: float
+    """the chance of it, and so for the next. Default: 0"""
+    brightness_delta: float
+    """added, at most. Default: 0"""
+    contrast_prob: float
+    """Default: 0"""
+    contrast_lower: float
+    """Default: 0"""
+    contrast_upper: float
+    """Default: 0"""
+    hue_prob: float
+    """Default: 0"""
+    hue_delta: float
+    """Default: 0"""
+    saturation_prob: float
+    """Default: 0"""
+    saturation_lower: float
+    """Default: 0"""
+    saturation_upper: float
+    """Default: 0"""
+    random_order_prob: float
+    """Default: 0"""
+    prob: float
+    """jolibrain's fork: one chance for all, and which of them. Default: 0"""
+    brightness: bool
+    """Default: false"""
+    contrast: bool
+    """Default: false"""
+    hue: bool
+    """Default: false"""
+    saturation: bool
+    """Default: false"""
+    random_order: bool
+    """Default: false"""
+    all_effects: bool
+    """Default: false"""
+    def __init__(self, *,
+                 brightness_prob: float | None = ...,
+                 brightness_delta: float | None = ...,
+                 contrast_prob: float | None = ...,
+                 contrast_lower: float | None = ...,
+                 contrast_upper: float | None = ...,
+                 hue_prob: float | None = ...,
+                 hue_delta: float | None = ...,
+                 saturation_prob: float | None = ...,
+                 saturation_lower: float | None = ...,
+                 saturation_upper: float | None = ...,
+                 random_order_prob: float | None = ...,
+                 prob: float | None = ...,
+                 brightness: bool | None = ...,
+                 contrast: bool | None = ...,
+                 hue: bool | None = ...,
+                 saturation: bool | None = ...,
+                 random_order: bool | None = ...,
+                 all_effects: bool | None = ...) -> None: ...
+
+class AnnotatedDataParameter(Message):
+    AnnotationType: ClassVar[EnumTypeWrapper]
+    BBOX: ClassVar[int]
+    BBOXandSeg: ClassVar[int]
+    LANE: ClassVar[int]
+    @property
+    def batch_sampler(self) -> RepeatedCompositeFieldContainer[BatchSampler]:
+        """crops, one of which is drawn"""
+    label_map_file: str
+    anno_type: int
+    yolo_data_type: int
+    """MobileNet-YOLO, and all below. Default: 0"""
+    yolo_data_jitter: float
+    """Default: 0.3"""
+    train_diffcult: bool
+    """Default: true"""
+    single_class: bool
+    """Default: true"""
+    seg_scales: int
+    """Default: 8"""
+    seg_resize_width: int
+    """Default: 0"""
+    seg_resize_height: int
+    """Default: 0"""
+    difficult_label_warmup: bool
+    """Default: false"""
+    def __init__(self, *,
+                 batch_sampler: Iterable[BatchSampler | Mapping[str, Any]] | None = ...,
+                 label_map_file: str | None = ...,
+                 anno_type: int | str | None = ...,
+                 yolo_data_type: int | None = ...,
+                 yolo_data_jitter: float | None = ...,
+                 train_diffcult: bool | None = ...,
+                 single_class: bool | None = ...,
+                 seg_scales: int | None = ...,
+                 seg_resize_width: int | None = ...,
+                 seg_resize_height: int | None = ...,
+                 difficult_label_warmup: bool | None = ...) -> None: ...
+
+class VideoDataParameter(Message):
+    VideoType: ClassVar[EnumTypeWrapper]
+    WEBCAM: ClassVar[int]
+    VIDEO: ClassVar[int]
+    Modality: ClassVar[EnumTypeWrapper]
+    RGB: ClassVar[int]
+    FLOW: ClassVar[int]
+    video_type: int
+    """Default: WEBCAM"""
+    device_id: int
+    """Default: 0"""
+    video_file: str
+    skip_frames: int
+    """Default: 0"""
+    source: str
+    """TSN. text file with a clip on each line"""
+    batch_size: int
+    rand_skip: int
+    """Default: 0"""
+    shuffle: bool
+    """Default: false"""
+    new_height: int
+    """Default: 0"""
+    new_width: int
+    """Default: 0"""
+    new_length: int
+    """frames. Default: 1"""
+    num_segments: int
+    """Default: 1"""
+    scale: float
+    """Default: 1"""
+    mean_file: str
+    crop_size: int
+    """Default: 0"""
+    mirror: bool
+    """Default: false"""
+    modality: int
+    """Default: FLOW"""
+    name_pattern: str
+    encoded: bool
+    """Default: false"""
+    grayscale: bool
+    """Default: false"""
+    root_folder: str
+    """C3D"""
+    sampling_rate: int
+    """Default: 1"""
+    use_image: bool
+    """Default: true"""
+    use_temporal_jitter: bool
+    """Default: false"""
+    show_data: bool
+    """Default: false"""
+    def __init__(self, *,
+                 video_type: int | str | None = ...,
+                 device_id: int | None = ...,
+                 video_file: str | None = ...,
+                 skip_frames: int | None = ...,
+                 source: str | None = ...,
+                 batch_size: int | None = ...,
+                 rand_skip: int | None = ...,
+                 shuffle: bool | None = ...,
+                 new_height: int | None = ...,
+                 new_width: int | None = ...,
+                 new_length: int | None = ...,
+                 num_segments: int | None = ...,
+                 scale: float | None = ...,
+                 mean_file: str | None = ...,
+                 crop_size: int | None = ...,
+                 mirror: bool | None = ...,
+                 modality: int | str | None = ...,
+                 name_pattern: str | None = ...,
+                 encoded: bool | None = ...,
+                 grayscale: bool | None = ...,
+                 root_folder: str | None = ...,
+                 sampling_rate: int | None = ...,
+                 use_image: bool | None = ...,
+                 use_temporal_jitter: bool | None = ...,
+                 show_data: bool | None = ...) -> None: ...
+
+class Convolution3DParameter(Message):
+    num_output: int
+    bias_term: bool
+    """Default: true"""
+    pad: int
+    """Default: 0"""
+    kernel_size: int
+    kernel_depth: int
+    """frames"""
+    stride: int
+    """Default: 1"""
+    temporal_pad: int
+    """Default: 0"""
+    temporal_stride: int
+    """Default: 1"""
+    filter_group: int
+    """Default: 1"""
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    def __init__(self, *,
+                 num_output: int | None = ...,
+                 bias_term: bool | None = ...,
+                 pad: int | None = ...,
+                 kernel_size: int | None = ...,
+                 kernel_depth: int | None = ...,
+                 stride: int | None = ...,
+                 temporal_pad: int | None = ...,
+                 temporal_stride: int | None = ...,
+                 filter_group: int | None = ...,
+                 weight_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...) -> None: ...
+
+class Pooling3DParameter(Message):
+    PoolMethod: ClassVar[EnumTypeWrapper]
+    MAX: ClassVar[int]
+    AVE: ClassVar[int]
+    STOCHASTIC: ClassVar[int]
+    pool: int
+    """Default: MAX"""
+    kernel_size: int
+    kernel_depth: int
+    """frames"""
+    stride: int
+    """Default: 1"""
+    temporal_stride: int
+    """Default: 1"""
+    pad: int
+    """Default: 0"""
+    temporal_pad: int
+    """Default: 0"""
+    def __init__(self, *,
+                 pool: int | str | None = ...,
+                 kernel_size: int | None = ...,
+                 kernel_depth: int | None = ...,
+                 stride: int | None = ...,
+                 temporal_stride: int | None = ...,
+                 pad: int | None = ...,
+                 temporal_pad: int | None = ...) -> None: ...
+
+class LRNMapParameter(Message):
+    local_size: int
+    """Default: 5"""
+    alpha: float
+    """Default: 1"""
+    beta: float
+    """Default: 0.75"""
+    def __init__(self, *,
+                 local_size: int | None = ...,
+                 alpha: float | None = ...,
+                 beta: float | None = ...) -> None: ...
+
+class LabelSpecificAddParameter(Message):
+    bias: float
+    """Default: 0"""
+    transform_test: bool
+    """Default: false"""
+    bias_base: float
+    """Default: 0"""
+    bias_gamma: float
+    """Default: 0"""
+    bias_power: float
+    """Default: 1"""
+    bias_min: float
+    """Default: 0"""
+    bias_max: float
+    """Default: 0"""
+    iteration: int
+    """Default: 0"""
+    def __init__(self, *,
+                 bias: float | None = ...,
+                 transform_test: bool | None = ...,
+                 bias_base: float | None = ...,
+                 bias_gamma: float | None = ...,
+                 bias_power: float | None = ...,
+                 bias_min: float | None = ...,
+                 bias_max: float | None = ...,
+                 iteration: int | None = ...) -> None: ...
+
+class BboxDataParameter(Message):
+    source: str
+    batch_size: int
+    is_color: bool
+    """Default: true"""
+    shuffle: bool
+    """Default: false"""
+    root_folder: str
+    """Default: "" """
+    def __init__(self, *,
+                 source: str | None = ...,
+                 batch_size: int | None = ...,
+                 is_color: bool | None = ...,
+                 shuffle: bool | None = ...,
+                 root_folder: str | None = ...) -> None: ...
+
+class SqueezeDetParameter(Message):
+    Engine: ClassVar[EnumTypeWrapper]
+    DEFAULT: ClassVar[int]
+    CAFFE: ClassVar[int]
+    CUDNN: ClassVar[int]
+    engine: int
+    """Default: DEFAULT"""
+    classes: int
+    anchors_per_grid: int
+    @property
+    def anchor_shapes(self) -> RepeatedScalarFieldContainer[int]: ...
+    pos_conf: float
+    neg_conf: float
+    lambda_bbox: float
+    lambda_conf: float
+    def __init__(self, *,
+                 engine: int | str | None = ...,
+                 classes: int | None = ...,
+                 anchors_per_grid: int | None = ...,
+                 anchor_shapes: Iterable[int] | None = ...,
+                 pos_conf: float | None = ...,
+                 neg_conf: float | None = ...,
+                 lambda_bbox: float | None = ...,
+                 lambda_conf: float | None = ...) -> None: ...
+
+class ColinearConvolutionParameter(Message):
+    num_output: int
+    bias_term: bool
+    """Default: true"""
+    pad: int
+    """Default: 0"""
+    kernel_size: int
+    group: int
+    """Default: 1"""
+    stride: int
+    """Default: 1"""
+    quadratic_term: bool
+    """Default: true"""
+    linear_term: bool
+    """Default: true"""
+    @property
+    def quadratic_weight_filler(self) -> FillerParameter: ...
+    @property
+    def linear_weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    def __init__(self, *,
+                 num_output: int | None = ...,
+                 bias_term: bool | None = ...,
+                 pad: int | None = ...,
+                 kernel_size: int | None = ...,
+                 group: int | None = ...,
+                 stride: int | None = ...,
+                 quadratic_term: bool | None = ...,
+                 linear_term: bool | None = ...,
+                 quadratic_weight_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 linear_weight_filler: FillerParameter | Mapping[str, Any] | None = ...,
+                 bias_filler: FillerParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class V1LayerParameter(Message):
     LayerType: ClassVar[EnumTypeWrapper]
@@ -2354,6 +5121,19 @@ class V1LayerParameter(Message):
     TANH: ClassVar[int]
     WINDOW_DATA: ClassVar[int]
     THRESHOLD: ClassVar[int]
+    ACCURACY_REGRESSION: ClassVar[int]
+    COLINEAR_CONVOLUTION: ClassVar[int]
+    CONVOLUTION3D: ClassVar[int]
+    DECONVOLUTION3D: ClassVar[int]
+    DICE_LOSS: ClassVar[int]
+    LRN_MAP: ClassVar[int]
+    POOLING3D: ClassVar[int]
+    RELU6: ClassVar[int]
+    SELU: ClassVar[int]
+    SELU_DROPOUT: ClassVar[int]
+    VIDEO_DATA: ClassVar[int]
+    VIDEO_SEGMENTATION_DATA: ClassVar[int]
+    VOXEL_SOFTMAX_LOSS: ClassVar[int]
     DimCheckMode: ClassVar[EnumTypeWrapper]
     STRICT: ClassVar[int]
     PERMISSIVE: ClassVar[int]
@@ -2446,6 +5226,19 @@ class V1LayerParameter(Message):
     @property
     def blob_share_mode(self) -> RepeatedScalarFieldContainer[int]:
         """now ParamSpec.share_mode"""
+    @property
+    def lrn_map_param(self) -> LRNMapParameter:
+        """Of forks"""
+    @property
+    def colinear_convolution_param(self) -> ColinearConvolutionParameter: ...
+    @property
+    def relu6_param(self) -> ReLU6Parameter: ...
+    @property
+    def roi_pooling_param(self) -> ROIPoolingParameter: ...
+    @property
+    def bn_param(self) -> BNParameter: ...
+    @property
+    def upsample_param(self) -> UpsampleParameter: ...
     def __init__(self, *,
                  layer: V0LayerParameter | Mapping[str, Any] | None = ...,
                  bottom: Iterable[str] | None = ...,
@@ -2489,7 +5282,13 @@ class V1LayerParameter(Message):
                  exp_param: ExpParameter | Mapping[str, Any] | None = ...,
                  loss_param: LossParameter | Mapping[str, Any] | None = ...,
                  param: Iterable[str] | None = ...,
-                 blob_share_mode: Iterable[int | str] | None = ...) -> None: ...
+                 blob_share_mode: Iterable[int | str] | None = ...,
+                 lrn_map_param: LRNMapParameter | Mapping[str, Any] | None = ...,
+                 colinear_convolution_param: ColinearConvolutionParameter | Mapping[str, Any] | None = ...,
+                 relu6_param: ReLU6Parameter | Mapping[str, Any] | None = ...,
+                 roi_pooling_param: ROIPoolingParameter | Mapping[str, Any] | None = ...,
+                 bn_param: BNParameter | Mapping[str, Any] | None = ...,
+                 upsample_param: UpsampleParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class V0LayerParameter(Message):
     PoolMethod: ClassVar[EnumTypeWrapper]

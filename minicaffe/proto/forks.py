@@ -1,81 +1,93 @@
-"""Fields and layer types that forks of Caffe have added. An error names the fork that one comes from."""
+"""What is known of Caffe's forks beyond the schema: who has a layer type, and which fields are left aside.
+
+protos/caffe.proto has the fields of the forks, numbered from 5800 or as the forks number them.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
+
+from minicaffe.proto import LayerParameter
+
+FIRST_NUMBER = 5800  # from here on caffe.proto numbers fields and enum values that forks have added to BVLC's messages
+_LAST_OF_BVLC = 148  # the last field of LayerParameter that BVLC has
 
 SSD = "the SSD fork"
 FAST_RCNN = "the Fast R-CNN fork"
 RFCN = "the R-FCN fork"
+CASCADE = "the cascade R-CNN fork"
 SEGNET = "the SegNet fork"
 DEEPLAB = "the DeepLab and PSPNet forks"
 FLOWNET = "the FlowNet fork"
 NVIDIA = "NVIDIA's fork"
+INTEL = "Intel's fork"
+JOLIBRAIN = "jolibrain's fork"
 FACES = "the face recognition forks"
+YOLO = "the YOLO forks"
+TSN = "yjxiong's fork"
+C3D = "the C3D fork"
+CTPN = "the CTPN fork"
+CRNN = "the CRNN fork"
+MYCAFFE = "MyCaffe"
 
+# How a fork computes, which changes no number here, or only its training. They are read, and have no effect.
+LEFT_ASIDE = frozenset({
+    "engine", "quantization_param", "split_param", "mn_grad_compress_param", "conv_algorithm", "fuse", "per_fla_fuse",
+    "cudnn_flavor", "cudnn_convolution_algo_seeker", "conv_algos_override", "use_gpu_transform", "forward_packing",
+    "threads", "parser_threads", "cache", "precache", "dataset_share_per_node", "display", "show_data", "random_seed",
+})
+
+# Fields of single forks that the schema does not have.
 FORK_FIELDS = {
-    "annotated_data_param": SSD,
-    "detection_evaluate_param": SSD,
-    "detection_output_param": SSD,
-    "distort_param": SSD,
-    "emit_constraint": SSD,
-    "eval_type": SSD,
-    "expand_param": SSD,
-    "multibox_loss_param": SSD,
-    "noise_param": SSD,
-    "norm_param": SSD,
-    "permute_param": SSD,
-    "prior_box_param": SSD,
-    "resize_param": SSD,
-    "video_data_param": SSD,
-    "roi_pooling_param": FAST_RCNN,
-    "scale_train": FAST_RCNN,
-    "smooth_l1_loss_param": FAST_RCNN,
-    "box_annotator_ohem_param": RFCN,
-    "psroi_pooling_param": RFCN,
-    "dense_image_data_param": SEGNET,
-    "upsample_param": SEGNET,
-    "data_temporal_param": "MyCaffe",
-    "use_imagedb_mean": "MyCaffe",
-    "batch_reduction_param": "yjxiong's fork",
-    "video_param": "yjxiong's fork",
-    "multi_stage_meanfield_param": "the CRF-RNN fork",
-    "interp_param": DEEPLAB,
-    "densecrf_param": DEEPLAB,
-    "mat_read_param": DEEPLAB,
-    "seg_accuracy_param": DEEPLAB,
-    "augmentation_param": FLOWNET,
-    "correlation_param": FLOWNET,
-    "flow_warp_param": FLOWNET,
-    "resample_param": FLOWNET,
-    "detectnet_groundtruth_param": NVIDIA,
-    "detectnet_augmentation_param": NVIDIA,
-    "default_forward_type": NVIDIA,
-    "default_backward_type": NVIDIA,
-    "forward_type": NVIDIA,
-    "backward_type": NVIDIA,
-    "center_loss_param": FACES,
+    "data_temporal_param": MYCAFFE,
+    "use_imagedb_mean": MYCAFFE,
+    "color_order": MYCAFFE,
     "large_margin_inner_product_param": FACES,
-    "margin_inner_product_param": FACES,
     "triplet_loss_param": FACES,
-    "shuffle_channel_param": "the ShuffleNet forks",
-    "focal_loss_param": "the focal loss forks",
-    "reorg_param": "the YOLO forks",
-    "relu6_param": "the MobileNet forks",
+    "multi_stage_meanfield_param": "the CRF-RNN fork",
 }
 
-# Layer types whose field has another name, or that have none. The others are called like their field.
-_FORK_TYPES = {
-    "Axpy": "the SENet fork",
-    "Normalize": SSD,
-    "Proposal": "forks of Faster R-CNN",
+_TYPES = {
+    SSD: "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox VideoData",
+    FAST_RCNN: "ROIPooling SmoothL1Loss",
+    "forks of Faster R-CNN": "Proposal ROIAlign",
+    RFCN: "BoxAnnotatorOHEM PSROIPooling SmoothL1LossOHEM SoftmaxWithLossOHEM",
+    CASCADE: "BoxGroupOutput DecodeBBox DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData FrcnnOutput "
+             "HardMining ProposalTarget ScaleRoute",
+    SEGNET: "DenseImageData Upsample",
+    DEEPLAB: "AdaptiveBiasChannel BiasChannel DenseCRF DomainTransform Interp MatRead MatWrite SegAccuracy UniqueLabel",
+    FLOWNET: "Accum BlackAugmentation Correlation DataAugmentation Downsample FLOReader FLOWriter FlowWarp ImgReader "
+             "ImgWriter L1Loss LpqLoss Mean Resample",
+    NVIDIA: "DetectNetTransformation TRT",
+    INTEL: "MnActivation SpatialDropout",
+    JOLIBRAIN: "DiceCoefLoss FocalLoss SeLU SeLUDropout",
+    FACES: "CenterLoss LabelSpecificAdd LargeMarginInnerProduct MarginInnerProduct TripletLoss",
+    YOLO: "EvalDetection RegionLoss Reorg Yolov3 Yolov3DetectionOutput YoloDetectionOutput YoloSeg",
+    TSN: "BatchReduction SegData VideoDataTSN",
+    C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
+    CTPN: "Lstm Reverse Transpose",
+    CRNN: "ContinuationIndicator CtcLoss LabelsequenceAccuracy",
+    "the SENet fork": "Axpy",
+    "the ShuffleNet forks": "ShuffleChannel",
+    "the MobileNet forks": "ReLU6",
+    "the waifu2x fork": "CropCenter",
+    "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
+    "pl8787's experiments": "ColinearConvolution",
 }
+FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
+_FORK_OF_LOWER = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
 
 _CURES = {
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
-    "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
-    "bn_param": "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale",
+    "relu": "Intel's fork applies a ReLU to the top: a ReLU layer after this one does the same",
+    "normalization": "PRE_FIXED is of the R-FCN fork: normalization: NONE with a loss_weight of 1 / pre_fixed_normalizer "
+                     "does the same",
+    "scale_bias": "NVIDIA's fork scales and shifts in the same layer: in Caffe a Scale layer with bias_term: true does",
+    "resize_param": "the SSD fork resizes images: resize_shorter is minicaffe's own field for that",
 }
+_BN = "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale"
 
 _DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
 
@@ -88,16 +100,10 @@ def fork_type_hint(layer_type: str) -> str:
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     if layer_type.upper() == "BN":
-        return _CURES["bn_param"]
-    fork = _FORK_TYPES.get(layer_type) or _fork_of_field(layer_type)
+        return _BN
+    fork = _FORK_OF_LOWER.get(layer_type.lower().replace("_", ""))
     return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
            "see examples/custom_layer" if fork else ""
-
-
-def _fork_of_field(layer_type: str) -> str:
-    """Return the fork whose field is called like a layer type: 'smooth_l1_loss_param' and 'SmoothL1Loss'; else ''."""
-    wanted = f"{layer_type.lower()}param"
-    return next((fork for field, fork in FORK_FIELDS.items() if field.replace("_", "") == wanted), "")
 
 
 def fork_hint(field: str) -> str:
@@ -106,3 +112,27 @@ def fork_hint(field: str) -> str:
         return _CURES[field]
     fork = FORK_FIELDS.get(field)
     return f"{field!r} belongs to {fork}; Caffe itself has no such field" if fork else ""
+
+
+def is_added(outer: str, field: Any) -> bool:
+    """Return whether a fork has added a field (a descriptor) to a message of BVLC's, that of LayerParameter.`outer`."""
+    return bool(field.number >= FIRST_NUMBER
+                and LayerParameter.DESCRIPTOR.fields_by_name[outer].number <= _LAST_OF_BVLC)
+
+
+def added_fields(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each field of a fork that a LayerParameter sets in a message of BVLC's: its path and its descriptor.
+
+    Those that are left aside, and those that are set to their default, change nothing and are not among them. A value
+    that a fork has added to an enum of BVLC's counts as well; the descriptor is that of BVLC's field then.
+    """
+    for outer, message in layer.ListFields():
+        if not outer.name.endswith("_param") or outer.number > _LAST_OF_BVLC:
+            continue
+        for field, value in message.ListFields():
+            if field.name in LEFT_ASIDE:
+                continue
+            if field.number >= FIRST_NUMBER and not (field.has_default_value and value == field.default_value):
+                yield f"{outer.name}.{field.name}", field
+            elif field.enum_type and isinstance(value, int) and value >= FIRST_NUMBER:
+                yield f"{outer.name}.{field.name}: {field.enum_type.values_by_number[value].name}", field

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
+from minicaffe.proto import foreign
 from minicaffe.proto.lines import excerpt
 from minicaffe.proto.source import Source, is_yaml
 from minicaffe.proto.wording import explain
@@ -20,26 +21,39 @@ MOST_LINES = 5_000_000  # some 5 s of parsing
 MOST_FIELDS = 1_000_000  # and values of lists: 20 s of parsing; a net of 16,000 layers has some 400,000
 
 
-def parse(text: str, message: Any, filename: str = "<string>") -> Any:
+def parse(text: str, message: Any, filename: str = "<string>", leave_out: foreign.LeaveOut | None = None) -> Any:
     """Fill `message` from prototxt (or from YAML when `filename` ends so) and return it.
 
     ProtoError, with file, line, column and the line itself, for what the schema does not know, a value of
-    another kind, an optional field set twice, or a required field that is missing.
+    another kind, an optional field set twice, or a required field that is missing. `leave_out` says of a net's layer
+    whether it is left out of the net; then it may hold fields that the schema does not know, and lacks them after.
     """
     if is_yaml(filename):
         from minicaffe.proto import yaml_text
 
-        yaml_text.parse(text, message, filename)
+        yaml_text.parse(text, message, filename, leave_out)
     else:
         _check_size(text, filename)
-        try:
-            text_format.Parse(text, message)
-        except text_format.ParseError as error:
-            raise _located(error, text, message, filename) from None
-        except (ValueError, RecursionError) as error:  # what the library's own checks let through
-            raise ProtoError(f"this is not a prototxt: {error}", where=filename) from None
+        _parse_prototxt(text, message, filename, leave_out)
     check_complete(message, filename, Source(text, filename))
     return message
+
+
+def _parse_prototxt(text: str, message: Any, filename: str, leave_out: foreign.LeaveOut | None) -> None:
+    try:
+        text_format.Parse(text, message)
+        return
+    except text_format.ParseError as error:
+        located = _located(error, text, message, filename)
+        found = foreign.in_prototxt(text, message.DESCRIPTOR) if "has no " in str(error) else []
+        if not found or (found[0].line, found[0].column) != (error.GetLine(), error.GetColumn()):
+            raise located from None
+    except (ValueError, RecursionError) as error:  # what the library's own checks let through
+        raise ProtoError(f"this is not a prototxt: {error}", where=filename) from None
+    message.Clear()
+    if leave_out:
+        _parse_prototxt(foreign.without(text, found), message, filename, None)
+    foreign.refuse(found, message, text, filename, leave_out)
 
 
 def format(message: Any, *, ascii_only: bool = False) -> str:

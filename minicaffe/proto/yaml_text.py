@@ -33,7 +33,7 @@ import yaml
 
 from minicaffe.errors import ProtoError
 from minicaffe.log import visible
-from minicaffe.proto import is_repeated
+from minicaffe.proto import foreign, is_repeated
 from minicaffe.proto.describe import RANGES, type_name
 from minicaffe.proto.lines import DEEPEST, FieldLine, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
@@ -49,9 +49,11 @@ _EXPECTED = {"double": "a number", "float": "a number", "bool": "true or false",
              "bytes": "a string or !!binary", "enum": "the name of a value"}  # all others are integers
 
 
-def parse(text: str, message: Any, filename: str = "<string>") -> Any:
-    """Fill `message` from YAML and return it; ProtoError with file, line, column and the line itself."""
-    _Reader(text, filename).fill(message)
+def parse(text: str, message: Any, filename: str = "<string>", leave_out: foreign.LeaveOut | None = None) -> Any:
+    """Fill `message` from YAML and return it; ProtoError and `leave_out` as for `text.parse`."""
+    reader = _Reader(text, filename)
+    reader.fill(message)
+    foreign.refuse(reader.foreign, message, text, filename, leave_out)
     return message
 
 
@@ -125,8 +127,12 @@ class _Reader:
     def __init__(self, text: str, filename: str) -> None:
         self.text, self.filename = text, filename
         self.merged: dict[int, list[tuple[Any, Any]]] = {}  # a mapping node's pairs, `<<` resolved
+        self.foreign: list[foreign.Foreign] = []
+        self.outermost: Any = None
+        self.layer: tuple[str, int] | None = None  # the layer of the outermost message that is read now
 
     def fill(self, message: Any) -> None:
+        self.outermost = message
         try:
             node = _compose(self.text)
         except yaml.MarkedYAMLError as error:
@@ -153,10 +159,13 @@ class _Reader:
             raise self.wrong(node, f"a mapping of {descriptor.name}'s fields")
         seen: set[str] = set()
         for key, value in self.pairs(node):
+            if message is self.outermost:
+                self.layer = None
             name = _name(key)
             field = descriptor.fields_by_name.get(name)
             if field is None:
-                raise self.error(key, *unknown_field(descriptor, name, root))
+                self.note_foreign(key, *unknown_field(descriptor, name, root))
+                continue
             if name in seen:
                 raise self.error(key, f"{name!r} is specified multiple times in one {descriptor.name}",
                                  "several values of a repeated field stand in one list: [a, b]")
@@ -166,15 +175,19 @@ class _Reader:
     def field(self, field: Any, node: Any, message: Any) -> None:
         many = is_repeated(field)
         target: Any = getattr(message, field.name) if many or field.message_type else None
-        for item in node.value if many and isinstance(node, yaml.SequenceNode) else [node]:
+        for index, item in enumerate(node.value if many and isinstance(node, yaml.SequenceNode) else [node]):
+            if message is self.outermost and field.name in ("layer", "layers"):
+                self.layer = (field.name, index)
             if field.message_type:
                 if not many:  # a message counts as given also where it has no fields
                     target.SetInParent()
                 self.message(item, target.add() if many else target)
+            elif (value := self.scalar(field, item)) is None:  # an enum's value that is not known
+                continue
             elif many:
-                target.append(self.scalar(field, item))
+                target.append(value)
             else:
-                setattr(message, field.name, self.scalar(field, item))
+                setattr(message, field.name, value)
 
     def pairs(self, node: Any) -> list[tuple[Any, Any]]:
         """The fields of a mapping: its own, and those that it lacks from the mappings that it merges with `<<`."""
@@ -195,7 +208,7 @@ class _Reader:
         return own
 
     def scalar(self, field: Any, node: Any) -> Any:
-        """Return the value of one scalar node, as the type of the field reads it."""
+        """Return the value of one scalar node, as the type of the field reads it; None for an unknown enum value."""
         kind = type_name(field)
         expected = _EXPECTED.get(kind, "an integer")
         if not isinstance(node, yaml.ScalarNode) or _is_null(node):
@@ -220,11 +233,12 @@ class _Reader:
             raise self.error(node, f"{field.name} takes {lowest} to {highest}, got {value}")
         raise self.wrong(node, expected)
 
-    def enum(self, enum: Any, node: Any) -> int:
+    def enum(self, enum: Any, node: Any) -> int | None:
         by_number = None if node.style else enum.values_by_number.get(_integer(node.value))
         found = enum.values_by_name.get(node.value) or by_number
         if found is None:
-            raise self.error(node, *unknown_enum_value(enum, node.value))
+            self.note_foreign(node, *unknown_enum_value(enum, node.value))
+            return None
         return int(found.number)
 
     def raw(self, node: Any) -> bytes:
@@ -234,6 +248,12 @@ class _Reader:
             return base64.b64decode("".join(node.value.split()), validate=True)
         except (binascii.Error, ValueError):
             raise self.wrong(node, "base64 after !!binary") from None
+
+    def note_foreign(self, node: Any, sentence: str, hint: str) -> None:
+        """Keep a field or an enum value that the schema does not know; `foreign.refuse` has the last word on it."""
+        mark = node.start_mark
+        place = (mark.index, node.end_mark.index)
+        self.foreign.append(foreign.Foreign(self.layer, mark.line + 1, mark.column + 1, sentence, hint, place))
 
     def wrong(self, node: Any, expected: str, hint: str = "") -> ProtoError:
         """Return the error for a node of another kind than the field takes."""

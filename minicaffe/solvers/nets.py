@@ -136,7 +136,8 @@ def _state(definition: Any, phase: int, state: Any, where: str) -> Any:
 
 def _read(path: str, where: str) -> Any:
     try:
-        return prototxt.read(path, NetParameter())
+        # Only the net's state matters here: what the schema does not know is refused when the net is made.
+        return prototxt.read(path, NetParameter(), leave_out=lambda layer, net: True)
     except ProtoError as error:
         error.where = error.where or where
         if where and not Path(path).exists() and (Path(where).parent / path).exists():

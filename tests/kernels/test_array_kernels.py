@@ -85,6 +85,15 @@ def put(normal):
         yield normal(*shape[:axis], size, *shape[axis + 1:]), axis, start, normal(*shape)
 
 
+def transposed(normal):
+    """Orders that move all axes, some and none; axes of one number; and one that is copied in several pieces."""
+    for x, order in (((3, 2), (1, 0)), ((2, 7, 5, 3), (0, 2, 3, 1)), ((2, 7, 5, 3), (3, 1, 0, 2)), ((4,), (0,)),
+                     ((), ()), ((2, 3, 5), (0, 1, 2)), ((2, 1, 5, 1), (3, 2, 1, 0)), ((1, 6, 4, 5), (2, 3, 0, 1)),
+                     ((0, 3), (1, 0)), ((1, 1), (1, 0)), ((3, 24, 70, 41), (0, 2, 3, 1)),
+                     ((2, 3, 1, 4, 5), (3, 4, 0, 2, 1))):
+        yield normal(*x), order, normal(*(x[axis] for axis in order))
+
+
 def images(normal):
     """Images in one array and in a list, planar and with the channels of a pixel side by side, of several sizes."""
     draw = np.random.default_rng(3)
@@ -103,7 +112,8 @@ def images(normal):
 
 CASES = {"copy": copies, "take_slice": taken, "put_slice": put, "add_all": sums, "weighted_sum": weighted_sums,
          "multiply": pairs, "maximum": pairs, "add_bias": biases, "scale_channels": scales,
-         "normalize_channels": normalizations, "global_stats": statistics, "crop_and_scale": images}
+         "normalize_channels": normalizations, "global_stats": statistics, "crop_and_scale": images,
+         "transpose": transposed}
 IN_PLACE = ("multiply", "maximum", "weighted_sum", "add_bias", "scale_channels", "normalize_channels")
 
 
@@ -157,6 +167,14 @@ def test_in_place(name, dtype, run_on):
         made.on(run_on)(first, *between, target)
 
         np.testing.assert_array_equal(target, out)
+
+
+def test_transpose_between_number_types(engine):
+    """A transposed copy converts each number, as a copy does."""
+    x, out = np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros((3, 2), np.int32)
+    kernels.transpose(x, (1, 0), out)
+
+    np.testing.assert_array_equal(out, x.T)
 
 
 def test_maximum_keeps_what_is_not_a_number(engine):

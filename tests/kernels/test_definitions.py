@@ -208,3 +208,65 @@ def test_repeat_pixels():
     kernels.repeat_pixels(floats([[[[5, 7]]]]), (2, 3), y)
 
     np.testing.assert_array_equal(y[0, 0], [[5, 5, 5, 7, 7, 7]] * 2)
+
+
+def test_nms():
+    """Box 1 shares 12 of 20 with box 0, which is better; box 2 shares 4 of 20 with each of them, and box 3 nothing."""
+    boxes = floats([[1, 1, 5, 5], [2, 1, 6, 5], [1, 4, 5, 6], [7, 7, 9, 9]])
+    for threshold, kept in ((0.65, [1, 1, 1, 1]), (0.5, [1, 0, 1, 1]), (0.15, [1, 0, 0, 1])):
+        keep = np.full(4, 7, np.uint8)
+        kernels.nms(boxes, threshold, 1.0, 0.0, keep)
+
+        assert keep.tolist() == kept
+
+
+def test_nms_of_pixels():
+    """Boxes of pixels 0 to 3 and 2 to 5 are 4 wide each and share 2, so they overlap by 2 / 6; as lengths by 1 / 5."""
+    boxes, keep = floats([[0, 0, 3, 0], [2, 0, 5, 0]]), np.zeros(2, np.uint8)
+    for threshold, second in ((0.3, 0), (0.34, 1)):
+        kernels.nms(boxes, threshold, 1.0, 1.0, keep)
+
+        assert keep.tolist() == [1, second]
+
+
+def test_nms_with_a_falling_threshold():
+    """With eta 0.5 the threshold 0.8 becomes 0.4 after the first box, and then stays: it is not above 0.5."""
+    boxes, keep = floats([[1, 1, 5, 5], [2, 1, 6, 5], [9, 9, 10, 10], [10, 9, 11, 10]]), np.zeros(4, np.uint8)
+    kernels.nms(boxes, 0.8, 0.5, 0.0, keep)
+    assert keep.tolist() == [1, 0, 1, 1]
+    kernels.nms(boxes, 0.8, 0.9, 0.0, keep)
+
+    assert keep.tolist() == [1, 1, 1, 1]
+
+
+def test_nms_keeps_boxes_without_an_area():
+    """Points, boxes that are turned inside out, and corners that are no numbers overlap nothing."""
+    boxes = floats([[0, 0, 4, 4], [1, 1, 1, 1], [3, 3, 1, 1], [np.nan, 0, 4, 4], [0, 0, 4, 4]])
+    keep = np.zeros(5, np.uint8)
+    kernels.nms(boxes, 0.0, 1.0, 0.0, keep)
+
+    assert keep.tolist() == [1, 1, 1, 1, 0]
+
+
+def test_vector_length_and_divide_vectors():
+    """The vectors (3, 4) and (0, 2), with a scale for each channel, one for all, and none."""
+    x, r, out = floats([[[3, 0], [4, 2]]]), floats([[0, 0]]), floats(np.zeros((1, 2, 2)))
+    kernels.vector_length(x, 0.0, r)
+    np.testing.assert_array_equal(r, [[5, 2]])
+    kernels.vector_length(x, 11.0, r)
+    np.testing.assert_allclose(r, [[6, np.sqrt(15)]], rtol=1e-6)
+
+    for w, want in ((floats([10, 20]), [[[6, 0], [16, 20]]]), (floats([10]), [[[6, 0], [8, 10]]]),
+                    (None, [[[0.6, 0], [0.8, 1]]])):
+        kernels.divide_vectors(x, floats([[5, 2]]), w, out)
+        np.testing.assert_allclose(out, want, rtol=1e-6)
+    kernels.divide_vectors(x, floats([[2]]), None, out)
+    np.testing.assert_array_equal(out, x / 2)
+
+
+def test_transpose():
+    """Axis k of the result is axis order[k] of x."""
+    out = floats(np.zeros((3, 1, 2)))
+    kernels.transpose(floats([[[1, 2, 3], [4, 5, 6]]]), (2, 0, 1), out)
+
+    np.testing.assert_array_equal(out, [[[1, 4]], [[2, 5]], [[3, 6]]])

@@ -159,6 +159,35 @@ def softmax_grads(normal):
         yield y, normal(*y.shape), axis, out
 
 
+LENGTHS = ((2, 7, 15), (1, 3, 1), (3, 1000, 1), (2, 5, 700), (1, 512, 1444), (0, 3, 2))  # the shapes of x
+
+
+def vector_lengths(normal):
+    """Of vectors across an image, and of one vector for each image."""
+    for N, C, P in LENGTHS:
+        yield normal(N, C, P), 0.1, normal(N, P)
+
+
+def divided_vectors(normal):
+    """A length for each vector and one for an image; a scale for each channel, one for all, and none."""
+    for N, C, P in LENGTHS:
+        for w in (normal(C), normal(1), np.asarray(normal()), None):
+            yield normal(N, C, P), 1 + np.abs(normal(N, P)), w, normal(N, C, P)
+            yield normal(N, C, P), 1 + np.abs(normal(N, 1)), w, normal(N, C, P)
+
+
+def boxes_to_keep(normal):
+    """Few boxes and many, apart and close together, some of them points or inside out; with and without an eta."""
+    for M, spread in ((0, 1), (1, 1), (7, 0.3), (60, 0.5), (300, 2)):
+        for threshold, eta, pixel in ((0.45, 1.0, 0.0), (0.9, 0.8, 0.0), (0.3, 1.0, 1.0), (0.0, 1.0, 0.0)):
+            low = spread * normal(M, 2)
+            boxes = np.concatenate([low, low + 1 + 0.5 * normal(M, 2)], axis=1)
+            boxes[2:3, 2:] = boxes[2:3, :2]
+            boxes[3:4] = np.nan
+            boxes[4:5] = -1e30, -1e30, 1e30, 1e30  # their area is infinite
+            yield boxes, threshold, eta, pixel, np.full(M, 7, np.uint8)
+
+
 def window_sums(normal):
     """Along each axis; windows of one place, and one that is wider than the array."""
     for x, size, axis in (((2, 7, 5, 9), 5, 1), ((3, 2, 20), 5, 1), ((2, 6, 4, 17), 3, 2), ((5, 3), 7, 0),
@@ -230,7 +259,8 @@ OTHERS = {"interpolate": interpolations, "interpolate_grad": interpolation_grads
           "prelu": prelus, "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
           "negative_power": negative_powers, "take_step": steps, "lstm_unit": lstm_units,
-          "lstm_unit_grad": lstm_unit_grads,
+          "lstm_unit_grad": lstm_unit_grads, "vector_length": vector_lengths, "divide_vectors": divided_vectors,
+          "nms": boxes_to_keep,
           **{name: updates(histories, numbers) for name, histories, numbers in RULES}}
 
 
@@ -285,10 +315,11 @@ def cases(name, draw, dtype):
 
 ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
     "add_all", "add_bias", "copy", "crop_and_scale", "global_stats", "maximum", "multiply", "normalize_channels",
-    "put_slice", "scale_channels", "take_slice", "weighted_sum"}
+    "put_slice", "scale_channels", "take_slice", "transpose", "weighted_sum"}
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
-        "repeat_pixels", "max_pool_grad", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
+        "max_pool_grad", "nms", "divide_vectors", "repeat_pixels", "stochastic_pool", "expected_pool",
+        "expected_pool_grad", "take_step",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
 WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering
@@ -342,7 +373,7 @@ def test_no_kernel_is_left_out():
 
 ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> relative and absolute error
     "softmax": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
-    **dict.fromkeys(("add_channel_sums", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
+    **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
                      "interpolate_grad"), (0, 1e-6)),
     **dict.fromkeys(("correlate", "correlate_data_grad", "correlate_weight_grad"), (0, 2e-5))}
 
@@ -389,7 +420,8 @@ def test_max_pool_of_nan(engine):
 IN_PLACE = {  # kernel -> (where `out` stands among the arguments, which argument it may be)
     **{name: [(-1, 0)] for name in ("relu", "relu_grad", "prelu", "softmax", "lrn", "sigmoid", "tanh", "elu", "linear",
                                     "exponential", "clip", "absolute")},
-    "softmax_grad": [(-1, 1)], "lrn_grad": [(-1, 2)], "lstm_unit": [(3, 1), (4, 0)], "lstm_unit_grad": [(5, 3)]}
+    "divide_vectors": [(-1, 0)], "softmax_grad": [(-1, 1)], "lrn_grad": [(-1, 2)],
+    "lstm_unit": [(3, 1), (4, 0)], "lstm_unit_grad": [(5, 3)]}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -12,6 +12,7 @@ from minicaffe.errors import LayerError
 from minicaffe.layers.normalization.batch_norm import BatchNormLayer
 from minicaffe.layers.normalization.lrn import LRNLayer
 from minicaffe.layers.normalization.mvn import MVNLayer
+from minicaffe.layers.normalization.normalize import NormalizeLayer
 from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN, LayerParameter, NetParameter, text
 from minicaffe.testing import check_gradient, check_layer
@@ -329,3 +330,133 @@ def test_mvn_errors():
     """More than four axes are refused with the shape."""
     with pytest.raises(LayerError, match=r"at most 4 axes \(N, C, H, W\), got 5: \(2, 7, 5, 3, 4\)"):
         run_forward(make(MVNLayer), normal(2, 7, 5, 3, 4))
+
+
+# --- Normalize -----------------------------------------------------------------------------------
+
+
+def normalize(x, w, across_spatial, eps):
+    """SSD's Normalize by its datasheet, one number at a time."""
+    y = np.empty_like(x)
+    for n, c, i, j in np.ndindex(*x.shape):
+        vector = x[n] if across_spatial else x[n, :, i, j]
+        y[n, c, i, j] = w[c if len(w) > 1 else 0] * x[n, c, i, j] / np.sqrt((vector ** 2).sum() + eps)
+    return y
+
+
+@pytest.mark.parametrize("across_spatial", [False, True])
+@pytest.mark.parametrize("channel_shared", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_normalize(across_spatial, channel_shared, dtype):
+    """The layer gives the naive numbers; w is a scalar, or one number for each channel."""
+    x = normal(*SHAPE)
+    layer = make(NormalizeLayer, dtype=dtype, across_spatial=across_spatial, channel_shared=channel_shared, eps=0.3,
+                 scale_filler={"type": "uniform", "min": 1, "max": 3})
+    _, (y,) = run_forward(layer, x)
+    w, = layer.blobs
+
+    assert w.shape == (() if channel_shared else (7,))
+    want = normalize(x, w.data.reshape(-1).astype(float), across_spatial, np.float32(0.3))
+    np.testing.assert_allclose(y.data, want, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-6)
+
+
+def test_normalize_by_hand():
+    """The pixels (3, 4) and (0, 2), with the lengths 5 and 2, and channels that count 10 and 20 times."""
+    layer = make(NormalizeLayer, across_spatial=False, channel_shared=False, eps=0)
+    bottom, top = [filled([[[[3., 0]], [[4, 2]]]])], [filled(0.)]
+    layer.SetUp(bottom, top)
+    layer.blobs[0].data[...] = 10, 20
+    layer.Forward(bottom, top)
+    dx, = run_backward(layer, bottom, top, [[[[1, 0]], [[0, 0]]]])
+
+    np.testing.assert_allclose(top[0].data, [[[[6, 0]], [[16, 20]]]], rtol=1e-14)
+    np.testing.assert_allclose(dx, [[[[1.28, 0]], [[-0.96, 0]]]], rtol=1e-14)
+    np.testing.assert_allclose(layer.blobs[0].diff, [0.6, 0], rtol=1e-14)
+
+
+def test_normalize_does_not_see_the_size_of_its_input():
+    """Without eps, ten times the input gives the same output; with w = 1 each pixel has the length 1."""
+    outputs = [run_forward(make(NormalizeLayer, across_spatial=False, eps=0), factor * normal(*SHAPE))[1][0].data
+               for factor in (1, 10)]
+
+    np.testing.assert_allclose(*outputs, rtol=1e-12)
+    np.testing.assert_allclose((outputs[0] ** 2).sum(axis=1), np.ones((2, 5, 3)), rtol=1e-12)
+
+
+def faces(dtype=np.float64, **fields):
+    """The Normalize of the forks for face recognition."""
+    return NormalizeLayer(dtype=dtype, normalize_param=fields)
+
+
+@pytest.mark.parametrize("kind", ["L2", "L1"])
+def test_normalize_for_faces(kind):
+    """It learns nothing; eps is 1e-6; a second top has the lengths; both tops have 4 axes."""
+    x = normal(5, 7)
+    layer = faces(normalize_type=kind)
+    _, (y, r) = run_forward(layer, x, tops=2)
+    length = np.sqrt((x ** 2).sum(axis=1) + 1e-6) if kind == "L2" else np.abs(x).sum(axis=1) + 1e-6
+
+    assert not layer.blobs
+    assert (y.shape, r.shape) == ((5, 7, 1, 1), (5, 1, 1, 1))
+    np.testing.assert_allclose(r.data.ravel(), length, rtol=1e-12)
+    np.testing.assert_allclose(y.data[..., 0, 0], x / length[:, None], rtol=1e-12)
+
+
+def test_two_tops_mean_the_normalize_for_faces():
+    """Only that one has a second top."""
+    layer = NormalizeLayer(dtype=np.float64)
+    _, tops = run_forward(layer, normal(*SHAPE), tops=2)
+
+    assert not layer.blobs
+    assert tops[1].shape == (2, 1, 5, 3)
+
+
+@pytest.mark.parametrize("kind", ["L2", "L1"])
+def test_normalize_for_faces_with_a_fixed_gradient(kind):
+    """With fix_gradient the length counts as a constant, so dx = dy / r. Without bp_norm nothing comes from r."""
+    layer, dy = faces(normalize_type=kind, fix_gradient=True), normal(*SHAPE, seed=2)
+    bottom, top = run_forward(layer, normal(*SHAPE), tops=2)
+    dx, = run_backward(layer, bottom, top, dy, normal(2, 1, 5, 3))
+
+    np.testing.assert_allclose(dx, dy / top[1].data, rtol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [lambda: make(NormalizeLayer), faces])
+def test_normalize_in_place(layer):
+    """In place gives the same numbers, forward and backward."""
+    layers, dy = [layer(), layer()], normal(*SHAPE, seed=1)
+    apart = run_forward(layers[0], normal(*SHAPE))
+    placed = run_forward(layers[1], normal(*SHAPE), in_place=True)
+
+    np.testing.assert_array_equal(placed[1][0].data, apart[1][0].data)
+    np.testing.assert_array_equal(run_backward(layers[1], *placed, dy)[0], run_backward(layers[0], *apart, dy)[0])
+
+
+def test_normalize_errors():
+    """One line for each."""
+    with pytest.raises(LayerError, match=r"must have at least two axes \(N, C, ...\), got \(7,\)"):
+        run_forward(make(NormalizeLayer), normal(7))
+    with pytest.raises(LayerError, match=r"norm_param.eps must be at least 0, got -1"):
+        run_forward(make(NormalizeLayer, eps=-1), normal(*SHAPE))
+    with pytest.raises(LayerError, match='normalize_type must be "L2" or "L1", got \'L3\''):
+        run_forward(faces(normalize_type="L3"), normal(*SHAPE))
+    with pytest.raises(LayerError, match=r"has norm_param, which is SSD's, and normalize_param"):
+        run_forward(NormalizeLayer(norm_param={"eps": 1}, normalize_param={}), normal(*SHAPE))
+    with pytest.raises(LayerError, match=r"has norm_param, which is SSD's, and a second top"):
+        run_forward(make(NormalizeLayer), normal(*SHAPE), tops=2)
+    with pytest.raises(LayerError, match=r"at most 4 axes \(N, C, H, W\), got 5"):
+        run_forward(faces(), normal(2, 7, 5, 3, 4))
+    layer = make(NormalizeLayer, channel_shared=False)
+    bottom, top = run_forward(layer, normal(*SHAPE))
+    bottom[0].reshape((2, 3, 5, 7))
+    with pytest.raises(LayerError, match=r"bottom\[0\] \(2, 3, 5, 7\) must have 7 channels, as at the set-up"):
+        layer.Forward(bottom, top)
+
+
+def test_normalize_without_effect(caplog):
+    """An eps of 0, and a gradient of a top that is not there."""
+    run_forward(make(NormalizeLayer, eps=0), normal(*SHAPE))
+    run_forward(faces(bp_norm=True), normal(*SHAPE))
+
+    assert "norm_param.eps is 0, so 0 is divided by 0 where a vector is all 0" in caplog.text
+    assert "normalize_param.bp_norm has no effect: there is no second top" in caplog.text

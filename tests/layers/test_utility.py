@@ -19,6 +19,7 @@ from minicaffe.layers.utility.eltwise import EltwiseLayer
 from minicaffe.layers.utility.filter import FilterLayer
 from minicaffe.layers.utility.flatten import FlattenLayer
 from minicaffe.layers.utility.parameter import ParameterLayer
+from minicaffe.layers.utility.permute import PermuteLayer
 from minicaffe.layers.utility.python import PythonLayer
 from minicaffe.layers.utility.reduction import ReductionLayer
 from minicaffe.layers.utility.reshape import ReshapeLayer
@@ -573,6 +574,43 @@ def test_parameter_errors():
     """A negative size is named."""
     with pytest.raises(LayerError, match=r"parameter_param\.shape\.dim must not hold negative sizes, got \[2, -3\]"):
         set_up(make(ParameterLayer, shape={"dim": [2, -3]}))
+
+
+# --- Permute --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("order", "whole"), [
+    ((), (0, 1, 2, 3)), ((0, 2, 3, 1), (0, 2, 3, 1)), ((2,), (2, 0, 1, 3)), ((3, 1), (3, 1, 0, 2)),
+    ((0, 1), (0, 1, 2, 3)), ((3, 2, 1, 0), (3, 2, 1, 0)),
+])
+def test_permute(order, whole):
+    """y at an index is x at the index whose places have changed; axes that order leaves out follow in their order."""
+    x = normal(*SHAPE)
+    _, (y,) = run_forward(make(PermuteLayer, order=order), x)
+
+    assert y.shape == tuple(SHAPE[axis] for axis in whole)
+    for index in np.ndindex(*y.shape):
+        assert y.data[index] == x[tuple(index[whole.index(axis)] for axis in range(4))]
+
+
+def test_permute_back():
+    """The inverse order undoes it, and backward does the same to the gradient."""
+    x, dy = normal(*SHAPE), normal(5, 2, 3, 7)
+    layer = make(PermuteLayer, order=(2, 0, 3, 1))
+    bottom, top = run_forward(layer, x)
+    _, (again,) = run_forward(make(PermuteLayer, order=(1, 3, 0, 2)), top[0].data)
+
+    np.testing.assert_array_equal(again.data, x)
+    np.testing.assert_array_equal(run_backward(layer, bottom, top, dy)[0], dy.transpose(1, 3, 0, 2))
+
+
+def test_permute_errors():
+    """An axis that is named twice, or that x does not have."""
+    with pytest.raises(LayerError, match=r"permute_param.order may name each axis once, got \[0, 2, 2\]"):
+        run_forward(make(PermuteLayer, order=(0, 2, 2)), normal(*SHAPE))
+    with pytest.raises(LayerError, match=r"order must name axes of bottom\[0\] \(2, 7, 5\), which has 3: they count "
+                                         r"from 0, got \[0, 3\]"):
+        run_forward(make(PermuteLayer, order=(0, 3)), normal(2, 7, 5))
 
 
 # --- Reduction ------------------------------------------------------------------------------------

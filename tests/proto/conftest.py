@@ -36,7 +36,7 @@ def _value(field, rng):
 
 def _fill(message, rng, depth):
     for field in message.DESCRIPTOR.fields:
-        required = field.name in ("min", "max") and message.DESCRIPTOR.name == "ClipParameter"
+        required = field.is_required if hasattr(field, "is_required") else field.label == field.LABEL_REQUIRED
         if not required and rng.random() > (0.5 if depth else 0.7) / (1 + depth):
             continue
         count = rng.choice([1, 1, 2, 3]) if proto.is_repeated(field) else 1

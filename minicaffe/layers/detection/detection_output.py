@@ -38,11 +38,12 @@ class DetectionOutputLayer(Layer):
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
     Params    detection_output_param: num_classes (with the background; no default), share_location (one box for all
               classes, true), background_label_id (negative: there is none, 0), code_type (CORNER),
-              variance_encoded_in_target (false), confidence_threshold (absent: the lowest float32), keep_top_k (negative:
-              all, -1), objectness_score (0.01), output_logits (only false)
-              save_output_param, visualize, visualize_threshold, save_file (accepted, without effect)
-              nms_param: of it nms_threshold (0.3), top_k (absent or negative: all), eta (below 1, nms_threshold is
-              multiplied by it after each box that is kept, while it is above 0.5, 1), soft_nms (only false), theta
+              variance_encoded_in_target (false), confidence_threshold (absent: the lowest float32), keep_top_k
+              (negative: all, -1), objectness_score (0.01), output_logits (only false is supported, false),
+              nms_param with nms_threshold (0.3), top_k (absent or negative: all), eta (below 1, nms_threshold is
+              multiplied by it after each box that is kept, while it is above 0.5, 1), soft_nms (only false is
+              supported, false) and theta (of soft_nms, 0.5); accepted, without effect: save_output_param, visualize
+              (false), visualize_threshold, save_file
     In place  no: the top has a shape of its own
     Errors    LayerError when num_classes is absent, when nms_threshold is negative or eta not in (0, 1], when soft_nms
               or output_logits is true, when a bottom does not fit the number of priors, when a gradient is asked for

@@ -65,7 +65,7 @@ class PriorBoxLayer(Layer):
         self.steps = self._pair("step", "step_h", "step_w")
         self.check_effect(bool(p.aspect_ratio), "flip", "there is no aspect_ratio")
         self.box_sizes = self._box_sizes(mins, maxs)
-        self.made_for = ()
+        self.made_for = None  # the sizes of map and image for which the boxes are made
 
     def reshape(self, bottom, top):
         for i, blob in enumerate(bottom):
@@ -107,7 +107,7 @@ class PriorBoxLayer(Layer):
 
     def _box_sizes(self, mins, maxs):
         """Return the sizes (P, 2) in pixels, width and height, of the boxes of a cell."""
-        ratios = []
+        ratios: list[float] = []
         for a in self.param.aspect_ratio:
             if all(abs(a - known) >= SAME for known in (1, *ratios)):
                 ratios += [a, 1 / a] if self.param.flip else [a]
