@@ -15,8 +15,8 @@ class ReLU6Layer(Elementwise):
 
     Forward   y = min(max(x, 0) + α · min(x, 0), 6)
     Backward  dx = dy where 0 < x < 6; dx = α · dy where x ≤ 0 and α · x < 6; else 0
-    Computed  kernels.clip: minicaffe/kernels/definitions/maps.py;
-              kernels.relu: minicaffe/kernels/definitions/elementwise.py;
+    Computed  kernels.relu: minicaffe/kernels/definitions/elementwise.py;
+              kernels.clip: minicaffe/kernels/definitions/maps.py;
               Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)

@@ -14,7 +14,8 @@ class ConvolutionDepthwiseLayer(ConvolutionLayer):
     Backward  dx[n, c, q] = Σ w[k, 0, i] · dy[n, k, o]   over i, o with o·s + i·d − p = q, and the m filters k of c
               dw[k, 0, i] += Σ dy[n, k, o] · x[n, k // m, o·s + i·d − p]   over n and o
               db[k] += Σ dy[n, k, o]   over n and o
-    Computed  kernels.correlate
+    Computed  kernels.correlate, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate_data_grad:
+              minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh and ow as for Convolution
