@@ -295,6 +295,8 @@ VISION = [
     Case("DepthwiseConvolution", "convolution_param { num_output: 7 kernel_size: 3 pad: 1 group: 7 }"),
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Interp", "interp_param { height: 11 width: 4 }"),
+    Case("Interp", "interp_param { use_blob_size: true }", [(2, 3, 7, 5), (2, 4, 11, 6)], gradients=(0,),
+         name="reference"),
     Case("Interp", "interp_param { zoom_factor: 3 shrink_factor: 2 pad_beg: -1 pad_end: -2 }", [(2, 4, 9, 7)],
          name="factors"),
     Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", [apart(*X)]),

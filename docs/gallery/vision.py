@@ -289,7 +289,7 @@ def reorg(canvas: Canvas) -> None:
         canvas.rect(wide.part(range(2 * i, 2 * i + 2), range(2 * j, 2 * j + 2)), "window", 3)
     canvas.arrow((160, wide.box.y), (wide.box.left - 10, wide.box.y))
     canvas.arrow((wide.box.right + 10, wide.box.y), (420, wide.box.y))
-    canvas.text(600, 62, "four numbers are\nchannels 4·o to 4·o + 3\nof y, one pixel each", "quiet")
+    canvas.text(430, 190, "Four numbers are channels 4·o to\n4·o + 3 of y, of one pixel each.", "quiet")
 
 
 @drawing("Upsample")

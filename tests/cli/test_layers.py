@@ -99,7 +99,7 @@ def test_page(capsys, monkeypatch):
     assert '    type: "LRN"\n' in printed
 
 
-@pytest.mark.parametrize(("name", "near"), [("Convolutoin", "'Convolution'"), ("Relu6", "'ReLU'"),
+@pytest.mark.parametrize(("name", "near"), [("Convolutoin", "'Convolution'"), ("Relu7", "'ReLU6?'"),
                                             ("qqqq", "minicaffe layers lists all")])
 def test_unknown_name(name, near, capsys):
     """A misspelt type is an error of status 1 which names those that resemble it."""

@@ -28,6 +28,7 @@ FORK_TABLES = [
             alone=(ERROR, "pad_beg: -7")),
         Row("pad_end", "rows are cut off, never added; something must be left", zero=ALLOWED, negative=ALLOWED,
             alone=(ERROR, "pad_end: 1")),
+        Row("use_blob_size", "with a second bottom alone", alone=(ERROR, "use_blob_size: true")),
         Row("mode", "NEAREST is not there", alone=(ERROR, "mode: NEAREST"))]),
     Table("ReorgParameter", one("Reorg", "reorg_param", "stride: 2", FOUR_CHANNELS), "reorg_param", [
         Row("stride", "it divides", **SIZE, missing=(ERROR, "clear stride"), alone=(ERROR, "clear stride stride: 4")),

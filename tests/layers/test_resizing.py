@@ -220,6 +220,26 @@ class TestInterp:
         np.testing.assert_allclose((dx * x).sum(), (dy * top[0].data).sum(), rtol=tolerance)
         assert check_layer(make("Interp", **fields), [filled(x)]) < 1e-6
 
+    def test_the_size_of_a_reference(self, caplog):
+        """With use_blob_size, the second bottom has the height and the width, and no gradient."""
+        x, reference = normal(2, 3, 7, 5), normal(2, 4, 11, 6)
+        layer = make("Interp", use_blob_size=True)
+
+        np.testing.assert_allclose(forward(layer, x, reference), interpolated(x, 11, 6), rtol=0, atol=PLACES)
+        assert not gradients(layer, np.ones((2, 3, 11, 6)), x, reference)[1].any()
+        assert not caplog.messages
+        forward(make("Interp", use_blob_size=True, zoom_factor=2), x, reference)
+        assert "interp_param.zoom_factor has no effect: use_blob_size is true" in caplog.text
+
+    def test_errors_of_a_reference(self):
+        """The field and the second bottom go together."""
+        assert_fails("interp_param.use_blob_size must be true with a second bottom, and with that alone, got False",
+                     "Interp", (2, 3, 7, 5), (2, 3, 4, 6), zoom_factor=2)
+        assert_fails("use_blob_size must be true with a second bottom, and with that alone, got True", "Interp",
+                     (2, 3, 7, 5), use_blob_size=True)
+        assert_fails("bottom[1], the reference, must have the 4 axes (·, ·, oh, ow), got (2, 3)", "Interp",
+                     (2, 3, 7, 5), (2, 3), use_blob_size=True)
+
     def test_one_factor_wins(self, caplog):
         """Height and width beside one factor are not read, which is said."""
         assert (2, 3, 13, 9) == forward(make("Interp", height=4, width=9, zoom_factor=2), normal(2, 3, 7, 5)).shape

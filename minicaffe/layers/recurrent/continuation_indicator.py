@@ -14,8 +14,8 @@ class ContinuationIndicatorLayer(Layer):
 
     Bottom    x, of which only the shape is read; or none
     Top       y (T, N)
-    Params    continuation_indicator_param: time_step=T (must be given), batch_size=N (without x; must be given there),
-              axis (of x, which has the size N; 0)
+    Params    continuation_indicator_param: time_step=T (must be given, 0), batch_size=N (where there is no x, must be
+              given, 0), axis (of x, which has the size N, 0)
     In place  no: the top has a shape of its own
     Errors    LayerError when time_step is missing, when batch_size is missing and there is no x, when axis is out of
               range

@@ -19,11 +19,11 @@ class ConvolutionDepthwiseLayer(ConvolutionLayer):
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh and ow as for Convolution
-    Params    convolution_param: num_output=K (must be given), bias_term (true), group (without effect, for it is C; 1),
-              axis (of the channels, 1), weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once,
-              or once for each axis; must be given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w,
-              pad=p (absent: 0) or pad_h (0) pad_w (0), dilation=d (absent: 1), engine (accepted, without effect,
-              DEFAULT), force_nd_im2col (accepted, without effect, false)
+    Params    convolution_param: num_output=K (must be given), bias_term (true), group (without effect: it is always C,
+              1), axis (of the channels, 1), weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size
+              (once, or once for each axis; must be given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h
+              stride_w, pad=p (absent: 0) or pad_h (0) pad_w (0), dilation=d (absent: 1), engine (accepted, without
+              effect, DEFAULT), force_nd_im2col (accepted, without effect, false)
     Blobs     w (K, 1, kh, kw), b (K,) with bias_term
     In place  no: backward reads x
     Errors    LayerError when C does not divide num_output, and for everything else that is one for Convolution
