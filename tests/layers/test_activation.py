@@ -231,6 +231,17 @@ def test_relu6_by_hand():
     np.testing.assert_array_equal(gradient(make(ReLU6Layer, negative_slope=-8), np.array([-0.5, -1]), 1.0), [-8, 0])
 
 
+def test_relu6_under_the_name_of_relu():
+    """The slope may stand in relu_param, as in some nets; beside another one in relu6_param it is an error."""
+    x = np.array([-2, 3, 7.0])
+    layer = ReLU6Layer(dtype=np.float64, relu_param={"negative_slope": 0.5})
+    np.testing.assert_array_equal(forward(layer, x), [-1, 3, 6])
+    both = ReLU6Layer(dtype=np.float64, name="unit7", relu_param={"negative_slope": 0.5}, relu6_param={})
+    with pytest.raises(LayerError, match=r"layer 'unit7' \(ReLU6\): relu_param.negative_slope must be that of "
+                                         r"relu6_param, 0, or not be given, got 0.5"):
+        forward(both, x)
+
+
 def test_relu6_is_a_clipped_relu():
     """It is what Clip makes of ReLU's top, and NaN stays NaN."""
     x = 5 * normal(*SHAPE)

@@ -4,7 +4,7 @@ import math
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
-from minicaffe.proto import ReLUParameter
+from minicaffe.proto import ReLU6Parameter
 
 
 @register("ReLU6")
@@ -21,19 +21,28 @@ class ReLU6Layer(Elementwise):
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    relu6_param: negative_slope=α (0), engine (accepted, without effect, DEFAULT)
+    Params    relu6_param: negative_slope=α (0)
+              relu_param: negative_slope (α, where relu6_param is not given, 0), engine (accepted, without effect,
+              DEFAULT)
     In place  yes: backward needs x, so a copy is kept
+    Errors    LayerError when both messages are given and their slopes differ
     Derived   docs/maths/activation.md#relu
-    See       Howard et al., 2017 (MobileNet). eric612's fork reads α; jolibrain's has no field, so α is 0 there
+    See       Howard et al., 2017 (MobileNet). eric612's fork reads α; jolibrain's has no field, so α is 0 there. Some
+              nets have relu_param in such a layer
     """
 
     message = "relu6_param"
-    param: ReLUParameter
+    also_reads = ("relu_param",)
+    param: ReLU6Parameter
     slope_from = "x"
     recordable = True
 
     def setup(self, bottom, top):
-        self.alpha = self.param.negative_slope
+        p, other = self.layer_param, self.layer_param.relu_param.negative_slope
+        self.alpha = self.param.negative_slope if p.HasField("relu6_param") else other
+        if p.HasField("relu_param"):
+            self.check(other == self.alpha, ".relu_param.negative_slope",
+                       f"must be that of relu6_param, {self.alpha:g}, or not be given")
 
     def value(self, x, y):
         if self.alpha:

@@ -65,6 +65,7 @@ class UpsampleLayer(Layer):
         if len(bottom) == 2 and bottom[1].shape != shape:
             self.fail(f"bottom[1] {bottom[1].shape}, the mask, must have the shape of bottom[0] {shape}")
         sizes = self.size or (shape[2] * self.scale[0] - p.pad_out_h, shape[3] * self.scale[1] - p.pad_out_w)
+        self.places = sizes[0] * sizes[1]  # in a plane of y
         top[0].reshape(*shape[:2], *sizes)
 
     def forward(self, bottom, top):
@@ -87,6 +88,17 @@ class UpsampleLayer(Layer):
         else:
             N, C, H, W = dx.shape
             dy.reshape(N, C, H, self.scale[0], W, self.scale[1]).sum(axis=(3, 5), out=dx)
+
+    def gradient_to(self, j):
+        return j == 0
+
+    def numbers_for(self, j, bottom, draw):
+        if j != 1:
+            return None
+        # each place at most once, as Pooling has them where its windows do not overlap
+        N, C, H, W = bottom[1].shape
+        every = np.arange(max(self.places, H * W)) % max(self.places, 1)
+        return draw.permuted(np.tile(every, (N * C, 1)), axis=1)[:, :H * W].reshape(N, C, H, W)
 
     def _pair(self, high, wide):
         """Return the values of two fields, or () where neither is given."""
