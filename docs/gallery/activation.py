@@ -137,8 +137,8 @@ def relu(canvas: Canvas) -> None:
 
 @drawing("ReLU6")
 def relu6(canvas: Canvas) -> None:
-    """Between 0 and 6 the numbers pass, and so do their gradients. Above 6 they become 6. Below 0 they become 0, or pass
-    by the small slope α (dashed).
+    """Between 0 and 6 the numbers pass, and so do their gradients. Above 6 they become 6. Below 0 they become 0, or
+    pass by the small slope α (dashed).
     """
     leaky = "relu6_param { negative_slope: 0.1 }"
     _, slope = curves(canvas, "ReLU6", (-6, 10), (-2, 8), (-0.3, 1.3), breaks=[0, 6], dots=[3],

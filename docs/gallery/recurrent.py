@@ -184,8 +184,8 @@ def continuation_indicator(canvas: Canvas) -> None:
     """A column for each sequence, and a row for each time step. All sequences begin at the first step, where a 0 (lit)
     makes LSTM and RNN forget the state of the batch before.
     """
-    ran = run('layer { type: "ContinuationIndicator" top: "y" continuation_indicator_param { time_step: 4 batch_size: 3 '
-              "} }")
+    ran = run('layer { type: "ContinuationIndicator" top: "y" continuation_indicator_param { time_step: 4 '
+              "batch_size: 3 } }")
     y = canvas.grid(60, 6, ran["y"], "y", lit=[(0, n) for n in range(3)])
     for t in range(4):
         canvas.label(52, y.cell(t, 0).y, f"t = {t}", "end", "mono quiet")

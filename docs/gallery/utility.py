@@ -337,8 +337,8 @@ def permute(canvas: Canvas) -> None:
 
 @drawing("Axpy")
 def axpy(canvas: Canvas) -> None:
-    """Every channel (row) of x is multiplied by its own number in a, and z is added. Backward, da adds up dy · x of each
-    channel, dx is dy times a, and dz is dy itself.
+    """Every channel (row) of x is multiplied by its own number in a, and z is added. Backward, da adds up dy · x of
+    each channel, dx is dy times a, and dz is dy itself.
     """
     ran = run('layer { type: "Axpy" bottom: "a" bottom: "x" bottom: "z" top: "y" }', a=[[2, 0]],
               x=[[[1, 2, 3], [4, 5, 6]]], z=[[[10, 10, 10], [20, 20, 20]]], dy=[[[1, 0, 1], [0, 1, 0]]])

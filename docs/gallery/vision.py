@@ -196,8 +196,8 @@ def crop(canvas: Canvas) -> None:
 
 @drawing("DepthwiseConvolution")
 def depthwise_convolution(canvas: Canvas) -> None:
-    """Each channel has a filter of its own and makes a channel of y. A Convolution with group 1 would add the products of
-    all channels up instead. With two channels, group is 2.
+    """Each channel has a filter of its own and makes a channel of y. A Convolution with group 1 would add the products
+    of all channels up instead. With two channels, group is 2.
     """
     _depthwise(canvas, "DepthwiseConvolution", "group: 2")
 
