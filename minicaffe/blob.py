@@ -269,7 +269,7 @@ class Blob(Shown):
 
 
 class BlobVec(list[Blob]):
-    """The learnable blobs of a layer, in order: a list that a net's recordings notice a change of.
+    """The learnable blobs of a layer, in order. A net's recordings notice when this list changes.
 
     A recording holds the addresses of weights. It must not be played when another blob has taken a weight's place.
     The class has Caffe's name, because scripts compare the type of such a list with `caffe._caffe.BlobVec`.

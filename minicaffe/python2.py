@@ -186,7 +186,10 @@ def _gone(owner: str, name: str) -> str:
 
 
 def _of_message(error: BaseException) -> str:
-    kind, said = type(error).__name__, str(error)
+    try:
+        kind, said = type(error).__name__, str(error)
+    except Exception:  # a class of the user's whose __str__ fails
+        return ""
     fitting = (cure for kinds, pattern, cure in MESSAGES if re.fullmatch(kinds, kind) and re.match(pattern, said))
     return next(fitting, "")
 

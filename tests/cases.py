@@ -181,6 +181,7 @@ ACTIVATION = [
 COMMON = [
     Case("Dropout"),
     Case("Dropout", "phase: TEST", name="test"),
+    Case("Dropout", "phase: TEST dropout_param { scale_train: false }", name="unscaled"),
     Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
     Case("InnerProduct", "inner_product_param { num_output: 4 }"),
     Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",

@@ -30,6 +30,19 @@ def seeded():
     rng.seed(1701)
 
 
+@pytest.fixture(autouse=True)
+def engine_of_programs(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """A program that a test starts takes the engine numpy: to load numba costs more than most of what such tests do.
+
+    The test itself keeps the fastest engine, and so do the programs of slow tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("slow"):
+            kernels.engine()  # chosen before the variable would choose it
+            patch.setenv("MINICAFFE_ENGINE", "numpy")
+        yield
+
+
 @pytest.fixture(params=kernels.available_engines())
 def each_engine(request: pytest.FixtureRequest) -> Generator[str, None, None]:
     """Run the test once on every engine that is installed; the process's engine comes back after it."""

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,19 @@ def modules():
 NAMES = {".".join(("minicaffe", *path.with_suffix("").parts)).removesuffix(".__init__"): path for path in modules()}
 
 
+@cache
 def imports(path):
     """(module, line) of every import in a file, also inside functions; what serves type checkers alone is left out."""
+    return list(read_imports(path))
+
+
+def read_imports(path):
+    """Read them from the file."""
     tree = ast.parse((PACKAGE / path).read_text())
-    typing_only = {id(n) for i in ast.walk(tree) if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
+    nodes = list(ast.walk(tree))
+    typing_only = {id(n) for i in nodes if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
                    for n in ast.walk(i)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
@@ -94,7 +102,7 @@ def test_imports_go_downward(path):
     """No module imports a part that stands above its own."""
     part = path.parts[0].removesuffix(".py")
     if part not in MAY_IMPORT:  # cli and the package itself may import everything; what all may import, nothing
-        allowed = {part_of(m) for m, _ in imports(path)} if part in ("cli", "__init__") else set()
+        allowed = {part_of(m) for m, _ in imports(path)} if part in ("cli", "__init__", "__main__") else set()
     else:
         allowed = MAY_IMPORT[part] | {part}
     allowed |= ALL

@@ -43,6 +43,7 @@ SCRIPTS = {  # Python scripts of Caffe -> what Python is started with in their p
     "tools/extra/summarize.py": ("-m", MODULE, "summarize.py"),
 }
 PACKAGE = "python/caffe/__init__.py"
+MOVED = "is gone: run minicaffe caffe-root for this folder again"  # of the Python that a launcher names
 MOST_NAMED = 12  # so many files that stay as they are get named, and the others are counted
 
 
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not sys.executable:
         raise MinicaffeError("this Python does not know its own path, which the launchers need")
+    if not args.folder:  # not the current folder, as Path('') would mean
+        raise MinicaffeError("DIR is empty", hint="is a variable of the shell not set? For the current folder write .")
     root = Path(args.folder)
     texts = dict(_texts(sys.executable))
     kept = [] if args.force else [name for name in texts if _is_not_ours(root / name)]
@@ -85,7 +88,9 @@ def _texts(python: str) -> Iterator[tuple[str, str]]:
 def shell_launcher(python: str, tool: str) -> str:
     """Return a shell script that runs a tool of Caffe's."""
     return (f"#!/bin/sh\n# {MARK}: Caffe's tool {tool}, done by minicaffe.\n"
-            f'exec {shlex.quote(python)} -m {MODULE} {tool} "$@"\n')
+            f"python={shlex.quote(python)}\n"
+            f'[ -x "$python" ] || {{ echo "$0: $python {MOVED}" >&2; exit 1; }}\n'
+            f'exec "$python" -m {MODULE} {tool} "$@"\n')
 
 
 def windows_launcher(python: str, tool: str) -> str:
@@ -107,6 +112,8 @@ import sys
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), {", ".join(['".."'] * levels)})
 os.environ.setdefault("CAFFE_ROOT", os.path.normpath(root))
 command = [{", ".join(ascii(word) for word in (python, *begin))}] + sys.argv[1:]
+if not os.path.exists(command[0]):
+    sys.exit("%s: %s {MOVED}" % (sys.argv[0], command[0]))
 if os.name == "nt":  # there, os.execv does not wait
     sys.exit(subprocess.call(command))
 os.execv(command[0], command)

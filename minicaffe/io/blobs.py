@@ -29,16 +29,20 @@ from minicaffe.io.wire import (
 MAX_AXES = 32  # Caffe: kMaxBlobAxes
 MAX_COUNT = 2**48  # what a machine can address; Caffe's limit is 2**31 - 1
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
+_RAW_DATA_TYPE, _RAW_DIFF_TYPE, _RAW_DATA, _RAW_DIFF = 10, 11, 12, 13  # of NVIDIA's fork
 _F4, _F8 = np.dtype("<f4"), np.dtype("<f8")
 _UNPACKED = {4: FIXED32, 8: FIXED64}  # the wire type of a value with a tag of its own, by its size in bytes
 _Piece = tuple[int, int | bytes]  # how many values, and where they begin in the buffer, or their bytes
+_RAW_TYPES = {name: np.dtype(code) for name, code in (("DOUBLE", "<f8"), ("FLOAT", "<f4"), ("FLOAT16", "<f2"),
+                                                      ("INT", "<i4"), ("UINT", "<u4"), ("BOOL", "?"))}
 _STORED: dict[int, np.dtype[Any]] = {_DATA: _F4, _DIFF: _F4, _DOUBLE_DATA: _F8, _DOUBLE_DIFF: _F8}
 
 
 def blob_to_array(blob: Any, *, diff: bool = False) -> np.ndarray:
     """Return the data (or the diff) of a BlobProto as a new float32 or float64 array.
 
-    Its shape is `shape`, or in old files the four numbers num, channels, height and width.
+    Its shape is `shape`, or in old files the four numbers num, channels, height and width. Numbers of another type, in
+    raw_data of NVIDIA's fork, become float32.
 
     Raise DataError when the number of values does not match the shape.
     """
@@ -63,6 +67,9 @@ def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = Fals
     # Caffe: where one of the four old sizes is set, the shape is not looked at
     shape = tuple(fields.legacy.get(n, 0) for n in (1, 2, 3, 4)) if fields.legacy else tuple(fields.dims)
     pieces = fields.values[number]
+    raw_type, raw = (_RAW_DIFF_TYPE, _RAW_DIFF) if diff else (_RAW_DATA_TYPE, _RAW_DATA)
+    if raw in fields.raw and not any(count for count, _ in pieces):
+        return _of_raw(buffer, fields.raw[raw], fields.raw_types.get(raw_type, 0), shape, place)
     count = sum(count for count, _ in pieces)
     _check_count(count, shape, place)
     values = np.empty(count, _STORED[number])
@@ -77,16 +84,22 @@ class _Fields:
     legacy: dict[int, int]           # num, channels, height, width by their field numbers, where they are set
     dims: list[int]                  # the sizes in `shape`
     values: dict[int, list[_Piece]]  # the pieces of the values, by field number
+    raw: dict[int, tuple[int, int]]  # where the bytes of raw_data and raw_diff begin and end, by field number
+    raw_types: dict[int, int]        # raw_data_type and raw_diff_type, by field number
 
 
 def _read_fields(buffer: Any, at: int, end: int, place: str, numbers: tuple[int, int]) -> _Fields:
     """Return the fields of the BlobProto between two offsets; `numbers` are those of the values that are wanted."""
-    fields = _Fields({}, [], {number: [] for number in numbers})
+    fields = _Fields({}, [], {number: [] for number in numbers}, {}, {})
     while at < end:
         here = at
         number, wire, first, at = next_field(buffer, at, end)
         if number <= 4 and wire == VARINT:
             fields.legacy[number] = signed(first)
+        elif number in (_RAW_DATA, _RAW_DIFF) and wire == LENGTH:
+            fields.raw[number] = (first, at)
+        elif number in (_RAW_DATA_TYPE, _RAW_DIFF_TYPE) and wire == VARINT:
+            fields.raw_types[number] = first
         elif number == _SHAPE and wire == LENGTH:
             _read_dims(buffer, first, at, fields.dims, place)
         elif number in fields.values and wire == LENGTH:  # packed: one tag for all values
@@ -98,6 +111,21 @@ def _read_fields(buffer: Any, at: int, end: int, place: str, numbers: tuple[int,
             pieces, at = _read_unpacked(buffer, here, end, number)
             fields.values[number] += pieces
     return fields
+
+
+def _of_raw(buffer: Any, span: tuple[int, int], kind: int, shape: tuple[int, ...], place: str) -> np.ndarray:
+    """Return the array whose bytes lie between two offsets, as float64 where they are that, else as float32."""
+    known = proto.BlobProto.Type.DESCRIPTOR.values_by_number
+    if kind not in known:
+        raise DataError(f"{place} holds raw_data of the type {kind}, and only 0 to {len(known) - 1} are known")
+    stored = _RAW_TYPES[known[kind].name]
+    begin, end = span
+    if (end - begin) % stored.itemsize:
+        raise DamagedError(f"{end - begin} bytes are no whole number of values at byte {begin}")
+    _check_count((end - begin) // stored.itemsize, shape, place)
+    values = np.empty((end - begin) // stored.itemsize, stored)
+    fill(values, buffer, begin)
+    return values.reshape(shape).astype(np.float64 if known[kind].name == "DOUBLE" else np.float32)
 
 
 def _read_unpacked(buffer: Any, at: int, end: int, number: int) -> tuple[list[_Piece], int]:

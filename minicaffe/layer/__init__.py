@@ -5,6 +5,7 @@ from minicaffe.layer.contract import Layer
 from minicaffe.layer.data_source import DataSource, source_of, warn_of_undeclared
 from minicaffe.layer.registry import (
     create,
+    is_known,
     layer_class,
     limits,
     module_name,
@@ -15,6 +16,6 @@ from minicaffe.layer.registry import (
 )
 from minicaffe.layer.script_layer import ScriptLayer
 
-__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "create", "layer_class", "limits",
-           "module_name", "register", "registered_types", "source_of", "type_hint", "unknown_type_hint",
+__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "create", "is_known", "layer_class",
+           "limits", "module_name", "register", "registered_types", "source_of", "type_hint", "unknown_type_hint",
            "warn_of_undeclared"]

@@ -14,7 +14,28 @@ from minicaffe.log import At, warn
 from minicaffe.proto.finite import not_finite
 from minicaffe.proto.forks import FIRST_NUMBER, LEFT_ASIDE, added_fields, fork_hint
 
+MOST_NAMED = 20  # further fields in one error
 SWAPPED = "the first bottom is for the scores, the second for the labels: they seem to be the wrong way round"
+
+
+def refuse_fields_of_forks(layers: Sequence[Any], classes: Sequence[Any]) -> None:
+    """LayerError for the fields of forks that LayerParameters set and that their classes do not read, all at once.
+
+    A single one is left to `check_fields`.
+    """
+    found = [(f"layer {layer.name!r} ({layer.type}): {path}", field) for layer, cls in zip(layers, classes, strict=True)
+             for path, field in _unread_of_forks(layer, cls)]
+    if found[1:]:
+        (first, field), *others = found
+        lines = [words for words, _ in others[:MOST_NAMED]] + [f"and {len(others) - MOST_NAMED} more"] * (
+            len(others) > MOST_NAMED)
+        raise LayerError(f"{first} is set, but this layer does not read it; nor do these:\n" + "\n".join(lines),
+                         hint=fork_hint(field.name) or "remove the fields, or pass --permissive to go on without them")
+
+
+def _unread_of_forks(layer: Any, cls: Any) -> list[tuple[str, Any]]:
+    """Return what `added_fields` finds in a LayerParameter and its class does not read."""
+    return [(path, field) for path, field in added_fields(layer) if field.name not in cls.fork_fields]
 
 
 class Checks:
@@ -94,9 +115,8 @@ class Checks:
         for path, number in not_finite(self.layer_param):
             self.fail(f"{path} must be a finite number, got {number}")
         known = {self.message, *self.also_reads, *LEFT_ASIDE}
-        for path, field in added_fields(self.layer_param):
-            if field.name not in self.fork_fields:  # going on without a value of an enum is not possible
-                self._unread_field(path, permissive and field.number >= FIRST_NUMBER, fork_hint(field.name))
+        for path, field in _unread_of_forks(self.layer_param, type(self)):  # no layer can go on without an enum's value
+            self._unread_field(path, permissive and field.number >= FIRST_NUMBER, fork_hint(field.name))
         for field, value in self.layer_param.ListFields():
             if field.name.endswith("_param") and field.name not in known:
                 self._unread_field(field.name, permissive)
@@ -132,7 +152,8 @@ class Checks:
     def _check_arity(self, what: str, arity: Arity, got: int) -> None:
         low, high = limits(arity)
         if got < low or (high is not None and got > high):
-            self.fail(f"takes {arity_words(arity)} {what} blob{'' if arity == 1 else 's'}, got {got}")
+            plural = "" if low == 1 and high in (1, None) else "s"
+            self.fail(f"takes {arity_words(arity)} {what} blob{plural}, got {got}")
 
     def _check_in_place(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not self.in_place and any(t is b for t in top for b in bottom):

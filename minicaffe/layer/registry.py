@@ -70,6 +70,11 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
     return _types[type_name]
 
 
+def is_known(type_name: str) -> bool:
+    """Return whether a layer type is known, of those that have been loaded."""
+    return type_name in _types
+
+
 def unknown_type_hint(type_name: str) -> str:
     """Return the hint for an unknown type: a similar name, else how more types become known."""
     if near := type_hint(type_name):

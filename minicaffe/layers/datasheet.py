@@ -160,13 +160,12 @@ def comment(field: Any) -> str:
 def _read(cls: type[Layer], message: str) -> list[Any]:
     """Return the descriptors of those fields of a message that a class reads."""
     descriptor: Any = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
-    read = [field for field in descriptor.fields if field.name not in cls.unread
-            and (not is_added(message, field) or field.name in cls.fork_fields)]
+    known = [field for field in descriptor.fields if not is_added(message, field) or field.name in cls.fork_fields]
     if message == cls.message:
-        return read
+        return [field for field in known if field.name not in cls.unread]
     # of a message that belongs to other types, such as loss_param, a layer reads the fields that its datasheet names
     named = re.search(rf"\b{message}:(.*?)(?=\w+_param:|\n[A-Z]|\Z)", datasheet(cls.type), re.DOTALL)
-    return [field for field in read if named and re.search(rf"\b{field.name}\b", named[1])]
+    return [field for field in known if named and re.search(rf"\b{field.name}\b", named[1])]
 
 
 def _type(field: Any) -> str:

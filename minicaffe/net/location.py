@@ -17,6 +17,7 @@ from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.foreign import LeaveOut
+from minicaffe.proto.other_pb2 import as_ours
 from minicaffe.proto.source import Source
 
 SHOWN = 3  # layers of one name that an error points at
@@ -101,8 +102,7 @@ def read(definition: PathLike | Any, leave_out: LeaveOut | None = None) -> tuple
     kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)
     if kind != net.DESCRIPTOR.full_name:
         raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
-    net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
-    return net, Location(None)
+    return as_ours(definition, NetParameter), Location(None)
 
 
 def outside(phase: int | None, level: int = 0, stages: Sequence[str] = ()) -> LeaveOut:

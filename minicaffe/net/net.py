@@ -13,6 +13,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.io.files import PathLike
 from minicaffe.layer import Layer, create, source_of, warn_of_undeclared
+from minicaffe.layer.checks import refuse_fields_of_forks
 from minicaffe.log import At, log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
@@ -122,7 +123,10 @@ class Net(Shown):
 
     def _connect(self) -> None:
         """Find the class of each layer and the blobs that join the layers. The blobs have no shapes yet."""
-        self.wiring = wiring.connect(self.param, wiring.classes_of(self.param, self.allow_python))
+        classes = wiring.classes_of(self.param, self.allow_python)
+        if not self.permissive:
+            refuse_fields_of_forks(self.param.layer, classes)
+        self.wiring = wiring.connect(self.param, classes)
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minicaffe.errors import LayerError, NetError
-from minicaffe.layer import Layer, layer_class, limits
+from minicaffe.layer import Layer, is_known, layer_class, limits
 from minicaffe.log import At, log
 from minicaffe.passes.insert_splits import is_split, of_layer, unknown_bottom
 
@@ -51,6 +51,10 @@ def _class_of(layers: Sequence[Any], i: int, allow_python: bool) -> type[Layer]:
                      "allow_python=True)")
         return cls
     except LayerError as error:
+        if not is_known(layer.type):
+            others = dict.fromkeys(other.type for other in layers[i + 1:] if not is_known(other.type))
+            others.pop(layer.type, None)
+            error.message += f"; unknown as well: {', '.join(map(repr, others))}" if others else ""
         raise of_layer(layers, i, error) from None
 
 

@@ -8,9 +8,10 @@ from minicaffe.errors import NetError
 from minicaffe.proto import LayerParameter, NetParameter, V1LayerParameter
 
 # The rule is EUCLIDEAN_LOSS -> EuclideanLoss; these V1 types have another name today
-TYPES = {"ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data", "HDF5_OUTPUT": "HDF5Output",
-         "IM2COL": "Im2col",
-         "LRN": "LRN", "MVN": "MVN", "NONE": "", "RELU": "ReLU", "SOFTMAX_LOSS": "SoftmaxWithLoss", "TANH": "TanH"}
+TYPES = {"ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "DICE_LOSS": "DiceCoefLoss", "HDF5_DATA": "HDF5Data",
+         "HDF5_OUTPUT": "HDF5Output", "IM2COL": "Im2col", "LRN": "LRN", "LRN_MAP": "LRNMap", "MVN": "MVN", "NONE": "",
+         "RELU": "ReLU", "RELU6": "ReLU6", "SELU": "SeLU", "SELU_DROPOUT": "SeLUDropout",
+         "SOFTMAX_LOSS": "SoftmaxWithLoss", "TANH": "TanH"}
 PARAM_FIELDS = {"param": "name", "blob_share_mode": "share_mode", "blobs_lr": "lr_mult", "weight_decay": "decay_mult"}
 TRANSFORMED = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
 

@@ -1076,7 +1076,7 @@ class FillerParameter(Message):
     """xavier (variance 1 / n) and msra (2 / n): which n. Default: FAN_IN"""
     @property
     def diag_val(self) -> RepeatedScalarFieldContainer[float]:
-        """Of forks. FlowNet: type diagonal"""
+        """FlowNet: type diagonal"""
     scale: float
     """Intel. Default: 1"""
     def __init__(self, *,
@@ -1359,7 +1359,7 @@ class LossParameter(Message):
     """SigmoidCrossEntropyLoss: compare ignore_label with the target itself, not, as Caffe does, with its
     integer part. Default: false"""
     pre_fixed_normalizer: float
-    """Of forks. R-FCN and Intel's fork: the divisor of PRE_FIXED. Default: 1"""
+    """R-FCN and Intel's fork: the divisor of PRE_FIXED. Default: 1"""
     label_smoothing: float
     """NVIDIA, Intel. Default: 0"""
     weight_by_label_freqs: bool
@@ -1411,7 +1411,7 @@ class DataParameter(Message):
     balance_classes: bool
     """in training each class comes equally often. Default: false"""
     threads: int
-    """Of forks. NVIDIA, and all down to precache: how records are read. Default: 0"""
+    """NVIDIA, and all down to precache: how records are read. Default: 0"""
     parser_threads: int
     """Default: 0"""
     cache: bool
@@ -1476,7 +1476,7 @@ class HDF5DataParameter(Message):
     partial_last_batch: bool
     """in testing an epoch's last batch may be smaller. Default: false"""
     image: bool
-    """Of forks. jolibrain. Default: false"""
+    """jolibrain. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  batch_size: int | None = ...,
@@ -1527,7 +1527,7 @@ class ImageDataParameter(Message):
     balance_classes: bool
     """in training each class comes equally often. Default: false"""
     threads: int
-    """Of forks. NVIDIA, and all down to dataset_share_per_node. Default: 4"""
+    """NVIDIA, and all down to dataset_share_per_node. Default: 4"""
     cache: bool
     """Default: false"""
     precache: bool
@@ -1695,7 +1695,7 @@ class ConvolutionParameter(Message):
     def dilation(self) -> RepeatedScalarFieldContainer[int]:
         """distance of neighbouring taps; unset: 1"""
     relu: bool
-    """Of forks. Intel: the top goes through a ReLU. Default: false"""
+    """Intel: the top goes through a ReLU. Default: false"""
     negative_slope: float
     """Intel: of this ReLU. Default: 0"""
     conv_algorithm: str
@@ -1798,7 +1798,7 @@ class PoolingParameter(Message):
     round_mode: int
     """CEIL takes a last window that hangs over the edge; most other frameworks take FLOOR. Default: CEIL"""
     ceil_mode: bool
-    """Of forks. another name for round_mode: true is CEIL, false FLOOR. Default: true"""
+    """another name for round_mode: true is CEIL, false FLOOR. Default: true"""
     avg_include_pad: bool
     """Intel: whether AVE counts the padding. Default: true"""
     axis: int
@@ -1892,8 +1892,8 @@ class DropoutParameter(Message):
     dropout_ratio: float
     """the chance to be zeroed. Default: 0.5"""
     scale_train: bool
-    """Of forks. All three have number 2 there. Fast R-CNN and others: false leaves training values as they are,
-    and in testing multiplies by 1 - ratio. Default: true"""
+    """Fast R-CNN and others: false leaves training values as they are, and in testing multiplies by 1 - ratio.
+    Default: true"""
     sample_weights_test: bool
     """SegNet, PoseNet: by chance in testing, too. Default: false"""
     random_seed: int
@@ -1945,7 +1945,7 @@ class InnerProductParameter(Message):
     transpose: bool
     """The weights are stored (inputs, outputs) instead of (outputs, inputs). Default: false"""
     relu: bool
-    """Of forks. Intel: the top goes through a ReLU. Default: false"""
+    """Intel: the top goes through a ReLU. Default: false"""
     negative_slope: float
     """Intel: of this ReLU. Default: 0"""
     normalize: bool
@@ -1978,7 +1978,7 @@ class BatchNormParameter(Message):
     eps: float
     """added to the variance. Default: 1e-05"""
     scale_bias: bool
-    """Of forks. NVIDIA, with the next two. learn a scale and a shift in the same layer. Default: false"""
+    """NVIDIA, with the next two. learn a scale and a shift in the same layer. Default: false"""
     @property
     def scale_filler(self) -> FillerParameter: ...
     @property
@@ -2140,7 +2140,7 @@ class ReLUParameter(Message):
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     fuse: bool
-    """Of forks. Intel; read and left aside. Default: false"""
+    """Intel; read and left aside. Default: false"""
     def __init__(self, *,
                  negative_slope: float | None = ...,
                  engine: int | str | None = ...,
@@ -2225,7 +2225,7 @@ class ConcatParameter(Message):
     axis: int
     """negative counts from the end. Default: 1"""
     per_fla_fuse: bool
-    """Of forks. Intel; read and left aside. Default: false"""
+    """Intel; read and left aside. Default: false"""
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
@@ -2306,7 +2306,7 @@ class ReductionParameter(Message):
     coeff: float
     """times the result. Default: 1"""
     k: int
-    """Of forks. TSN: see TOPK. Default: 1"""
+    """TSN: see TOPK. Default: 1"""
     def __init__(self, *,
                  operation: int | str | None = ...,
                  axis: int | None = ...,
@@ -2323,7 +2323,7 @@ class ReshapeParameter(Message):
     num_axes: int
     """Default: -1"""
     pixelshuffler: int
-    """Of forks. Intel. Default: 1"""
+    """Intel. Default: 1"""
     def __init__(self, *,
                  shape: BlobShape | Mapping[str, Any] | None = ...,
                  axis: int | None = ...,
@@ -2355,7 +2355,7 @@ class SoftmaxParameter(Message):
     axis: int
     """values along this axis sum to 1; negative counts from the end. Default: 1"""
     scaling_temperature: float
-    """Of forks. jolibrain: the bottom is divided by this. Default: 1"""
+    """jolibrain: the bottom is divided by this. Default: 1"""
     normalize_type: str
     """face recognition. Default: "Softmax" """
     def __init__(self, *,
@@ -2381,7 +2381,7 @@ class AccuracyParameter(Message):
     ignore_label: int
     """elements with this label do not count"""
     min_is_better: bool
-    """Of forks. face recognition. Default: false"""
+    """face recognition. Default: false"""
     def __init__(self, *,
                  top_k: int | None = ...,
                  axis: int | None = ...,
@@ -3849,7 +3849,7 @@ class MnModelParallelParameter(Message):
                  num_nodes: int | None = ...,
                  model_parts: int | None = ...) -> None: ...
 
-class MnParamGradCompressLayerTypeList(Message):
+class MnLayerTypeList(Message):
     @property
     def layer_type(self) -> RepeatedScalarFieldContainer[str]: ...
     def __init__(self, *,
@@ -3859,10 +3859,10 @@ class MultinodeParameter(Message):
     @property
     def model_parallel(self) -> RepeatedCompositeFieldContainer[MnModelParallelParameter]: ...
     @property
-    def compress_layer_type_list(self) -> MnParamGradCompressLayerTypeList: ...
+    def compress_layer_type_list(self) -> MnLayerTypeList: ...
     def __init__(self, *,
                  model_parallel: Iterable[MnModelParallelParameter | Mapping[str, Any]] | None = ...,
-                 compress_layer_type_list: MnParamGradCompressLayerTypeList | Mapping[str, Any] | None = ...) -> None: ...
+                 compress_layer_type_list: MnLayerTypeList | Mapping[str, Any] | None = ...) -> None: ...
 
 class CompileNetState(Message):
     is_init: bool
@@ -5227,8 +5227,7 @@ class V1LayerParameter(Message):
     def blob_share_mode(self) -> RepeatedScalarFieldContainer[int]:
         """now ParamSpec.share_mode"""
     @property
-    def lrn_map_param(self) -> LRNMapParameter:
-        """Of forks"""
+    def lrn_map_param(self) -> LRNMapParameter: ...
     @property
     def colinear_convolution_param(self) -> ColinearConvolutionParameter: ...
     @property

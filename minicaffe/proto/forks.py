@@ -73,13 +73,14 @@ _TYPES = {
     "pl8787's experiments": "ColinearConvolution",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
-_FORK_OF_LOWER = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
+_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items() if name != "Lstm"}  # BVLC has LSTM
 
 _CURES = {
+    "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
     "relu": "Intel's fork applies a ReLU to the top: a ReLU layer after this one does the same",
-    "normalization": "PRE_FIXED is of the R-FCN fork: normalization: NONE with a loss_weight of 1 / pre_fixed_normalizer "
-                     "does the same",
+    "normalization": "PRE_FIXED belongs to the R-FCN fork: normalization: NONE and a loss_weight of 1 / "
+                     "pre_fixed_normalizer do the same",
     "scale_bias": "NVIDIA's fork scales and shifts in the same layer: in Caffe a Scale layer with bias_term: true does",
     "resize_param": "the SSD fork resizes images: resize_shorter is minicaffe's own field for that",
 }
@@ -97,7 +98,7 @@ def fork_type_hint(layer_type: str) -> str:
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     if layer_type.upper() == "BN":
         return _BN
-    fork = _FORK_OF_LOWER.get(layer_type.lower().replace("_", ""))
+    fork = FORK_OF_TYPE.get(layer_type) or _IN_ANY_CAPITALS.get(layer_type.lower())
     return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
            "see examples/custom_layer" if fork else ""
 
@@ -108,6 +109,12 @@ def fork_hint(field: str) -> str:
         return _CURES[field]
     fork = FORK_FIELDS.get(field)
     return f"{field!r} belongs to {fork}; Caffe itself has no such field" if fork else ""
+
+
+def is_of_fork(field: Any) -> bool:
+    """Return whether a fork has added a field (a descriptor) to a message of BVLC's; its number says so."""
+    number, outer = field.number, field.containing_type.name
+    return bool(number >= FIRST_NUMBER or (outer == "LayerParameter" and _LAST_OF_BVLC < number < 5700))
 
 
 def is_added(outer: str, field: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
-from minicaffe.proto import foreign
+from minicaffe.proto import foreign, foreign_text
 from minicaffe.proto.lines import excerpt
 from minicaffe.proto.source import Source, is_yaml
 from minicaffe.proto.wording import explain
@@ -45,14 +45,14 @@ def _parse_prototxt(text: str, message: Any, filename: str, leave_out: foreign.L
         return
     except text_format.ParseError as error:
         located = _located(error, text, message, filename)
-        found = foreign.in_prototxt(text, message.DESCRIPTOR) if "has no " in str(error) else []
+        found = foreign_text.find(text, message.DESCRIPTOR) if "has no " in str(error) else []
         if not found or (found[0].line, found[0].column) != (error.GetLine(), error.GetColumn()):
             raise located from None
     except (ValueError, RecursionError) as error:  # what the library's own checks let through
         raise ProtoError(f"this is not a prototxt: {error}", where=filename) from None
     message.Clear()
     if leave_out:
-        _parse_prototxt(foreign.without(text, found), message, filename, None)
+        _parse_prototxt(foreign_text.without(text, found), message, filename, None)
     foreign.refuse(found, message, text, filename, leave_out)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from minicaffe import proto
 from minicaffe.errors import near_names
-from minicaffe.proto.forks import fork_hint
+from minicaffe.proto.forks import fork_hint, is_of_fork
 
 _ESCAPED = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
 _STRING = re.compile(r""""(?:\\.|[^"\\])*\\?"?|'(?:\\.|[^'\\])*\\?'?""")
@@ -130,7 +130,8 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
             fields = proto.message_class(other).DESCRIPTOR.fields_by_name
             if name in fields and other != message.name:
                 return sentence, f"it is {kind} field: was the other file meant?"
-    near = _near_field(name, [field.name for field in message.fields])
+    near = _near_field(name, [field.name for field in message.fields if not is_of_fork(field)]) \
+        or _near_field(name, [field.name for field in message.fields])
     homes = [field.name for field in message.fields if field.message_type and field.message_type != message
              and name in field.message_type.fields_by_name and field.name.endswith("param")]
     if homes and not near:  # a misspelt name is more likely than a field in the wrong message

@@ -11,18 +11,30 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 NAME, OURS = "caffe", "minicaffe.pycaffe"
 HERE = os.path.dirname(os.path.abspath(__file__))
 STARTUP = os.path.join(HERE, "startup")
 PACKAGE_LIES_IN = os.path.dirname(os.path.dirname(HERE))
+
+
+class _State:
+    """How long the alias stays."""
+
+    lock = allocate_lock()
+    stays = False  # install() has been called within a block
+    blocks = 0  # blocks of `installed` that are open now, in all threads
+    environment: str | None = None  # PYTHONPATH before the first of them
+    is_scripts = False  # before the first of them, the script itself had put ours under the name `caffe`
+    names: ClassVar[set[str]] = set()  # of the modules that were imported by the alias
 
 
 def install() -> None:
@@ -33,16 +45,25 @@ def install() -> None:
     MinicaffeError where another module named caffe is imported already; it is left as it is.
     """
     present = sys.modules.get(NAME)
-    ours = import_module(OURS)
-    if present is not None and present is not ours:
+    if present is not None and present is not import_module(OURS):
         from minicaffe.errors import MinicaffeError
 
         raise MinicaffeError(f"another module named 'caffe' is imported already: {_origin(present)}",
                              hint="install the alias before the first `import caffe`; in a notebook, restart the "
                                   "kernel first")
-    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+    with _State.lock:
+        _State.stays = True
+        _install()
+
+
+def _has_finder() -> bool:
+    return any(isinstance(finder, AliasFinder) for finder in sys.meta_path)
+
+
+def _install() -> None:
+    if not _has_finder():
         sys.meta_path.insert(0, AliasFinder())
-    sys.modules[NAME] = ours
+    sys.modules[NAME] = import_module(OURS)
     _install_in_children()
 
 
@@ -60,22 +81,36 @@ def _install_in_children() -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Within the block, `import caffe` gives ours; another caffe that is imported already is left as it is."""
+    """Within the block, `import caffe` gives ours; another caffe that is imported already is left as it is.
+
+    Several threads may be in such blocks at once. The alias is there until the last of them has left.
+    """
     ours = import_module(OURS)
-    if sys.modules.get(NAME, ours) is not ours or any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
-        yield
-        return
-    environment = os.environ.get("PYTHONPATH")
-    install()
+    with _State.lock:
+        mine = sys.modules.get(NAME, ours) is ours and bool(_State.blocks or not _has_finder())
+        if mine and not _State.blocks:
+            _State.environment, _State.stays = os.environ.get("PYTHONPATH"), False
+            _State.is_scripts = NAME in sys.modules
+            _install()
+        _State.blocks += mine
     try:
         yield
     finally:
-        os.environ.pop("PYTHONPATH", None)
-        if environment is not None:
-            os.environ["PYTHONPATH"] = environment
-        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
-        for name in [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]:
-            del sys.modules[name]  # without the finder, an import of caffe.x would load it a second time
+        with _State.lock:
+            _State.blocks -= mine
+            if mine and not _State.blocks and not _State.stays:
+                _uninstall()
+
+
+def _uninstall() -> None:
+    os.environ.pop("PYTHONPATH", None)
+    if _State.environment is not None:
+        os.environ["PYTHONPATH"] = _State.environment
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
+    if not _State.is_scripts:
+        for name in (NAME, *_State.names):
+            sys.modules.pop(name, None)  # without the finder, an import of caffe.x would load it a second time
+        _State.names.clear()
 
 
 def _origin(module: ModuleType) -> str:
@@ -95,6 +130,7 @@ class AliasFinder:
         if found is None:
             raise ModuleNotFoundError(f"No module named {fullname!r}: minicaffe has the modules of BVLC's Caffe, and "
                                       "this is none of them; it may belong to a fork of Caffe", name=fullname)
+        _State.names.add(fullname)
         is_package = found.submodule_search_locations is not None
         loader: Any = AliasLoader(real)
         return ModuleSpec(fullname, loader, origin=found.origin, is_package=is_package)
@@ -124,6 +160,11 @@ class AliasLoader:
         module = import_module(self.real)
         self.spec = module.__spec__
         return module
+
+    def get_code(self, fullname: str) -> Any:
+        """Return the code of the real module, for `python -m caffe.draw`."""
+        real = find_spec(self.real)
+        return real.loader.get_code(self.real) if real else None  # type: ignore[union-attr]
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module its own spec back, because the import system has just replaced it by the alias's."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,19 @@ __all__ = ["Transformer", "array_to_blobproto", "array_to_datum", "arraylist_to_
            "datum_to_array", "load_image", "oversample", "resize", "resize_image"]
 
 _GREY = np.array([0.2125, 0.7154, 0.0721])  # how much of the brightness is red, green and blue light
+
+
+def __getattr__(name: str) -> Any:
+    """Import scikit-image when a script asks for `caffe.io.skimage`, which pycaffe has because it uses it itself."""
+    if name == "skimage":
+        try:
+            import_module("skimage.io")
+            return import_module("skimage")
+        except ImportError as error:
+            raise AttributeError(f"caffe.io.skimage is scikit-image, which cannot be imported: {error}; `pip install "
+                                 "scikit-image` brings it; caffe.io.load_image reads images without it",
+                                 name=name) from error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def load_image(filename: PathLike | Any, color: bool = True) -> np.ndarray:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from itertools import zip_longest
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,16 +17,34 @@ from minicaffe.io import caffemodel
 from minicaffe.io import weights as weight_files
 from minicaffe.io.files import PathLike
 from minicaffe.log import At, warn
-from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
+from minicaffe.proto import MemoryDataParameter
 from minicaffe.pycaffe import alias, stderr_log
 from minicaffe.pycaffe.errors import ArrayShapeError, BlobNameError, LayerNameError
+from minicaffe.pycaffe.fixed_names import FixedNames
 from minicaffe.pycaffe.list_types import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
+from minicaffe.pycaffe.net_arguments import check_weights, decoded, in_older_order, in_order, is_path, kind
 from minicaffe.pycaffe.python_layer import OriginalErrors
 
 Arrays = dict[str, np.ndarray]
 
 
-class Net(core.Net):
+def _with_caffe(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of a net, changed so that Python layers can `import caffe` in it and raise errors of their own.
+
+    A net without such layers does not pay for that.
+    """
+
+    @wraps(method)
+    def run(self: Net, *args: Any, **named: Any) -> Any:
+        if not self._users_code:
+            return method(self, *args, **named)
+        with OriginalErrors(), alias.installed():
+            return method(self, *args, **named)
+
+    return run
+
+
+class Net(FixedNames, core.Net):
     """A Net with the calls of pycaffe.
 
     Net(network_file, phase, level, stages, weights)    all but the file may be left out, and given by name
@@ -51,27 +68,33 @@ class Net(core.Net):
 
     before_backward: Hooks
     after_backward: Hooks
+    _users_code = True  # until the layers are known
+    fixed: ClassVar = dict.fromkeys(
+        ("blobs", "inputs", "layer_dict", "layers", "outputs", "params", "top_names", "bottom_names"),
+        "write into the arrays, as in net.blobs[name].data[...] = values")
 
     def __init__(self, network_file: PathLike | Any, *args: Any, **options: Any) -> None:
-        network_file, args = _decoded(network_file), tuple(map(_decoded, args))
-        if not (_is_path(network_file) or hasattr(network_file, "DESCRIPTOR")):
-            raise TypeError(f"network_file must be a path or a NetParameter, got {_kind(network_file)}")
+        network_file, args = decoded(network_file), tuple(map(decoded, args))
+        if not (is_path(network_file) or hasattr(network_file, "DESCRIPTOR")):
+            raise TypeError(f"network_file must be a path or a NetParameter, got {kind(network_file)}")
         stderr_log.begin()
-        order = _older_order if args and _is_path(args[0]) else _order
-        named = {name: _decoded(options.pop(name)) for name in ("phase", "level", "stages", "weights")
+        order = in_older_order if args and is_path(args[0]) else in_order
+        named = {name: decoded(options.pop(name)) for name in ("phase", "level", "stages", "weights")
                  if name in options}
         phase, level, stages, weights = order(*args, **named)
-        if order is _older_order:
+        if order is in_older_order:
             warn(At.OLDER_NET_CALL, "Net(network_file, weights, phase) is the order of old versions; write "
                                     f"Net({str(network_file)!r}, {phase}, weights={str(weights)!r})")
         options.setdefault("permissive", True)
         with OriginalErrors(), alias.installed():  # the files of Python layers may say `import caffe`
             super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
+        self._complete = True
 
     def _name_everything(self) -> None:
         super()._name_everything()
         names, ids = self.wiring.blob_names, self.wiring
         self.layers = LayerVec(self.layers)
+        self._users_code = any(layer.users_code for layer in self.layers)
         self._blobs = BlobVec(self._blobs, self.dtype)
         self.blobs, self.params = OrderedDict(self.blobs), OrderedDict(self.params)
         self.layer_dict = OrderedDict(zip(self.layer_names, self.layers, strict=True))
@@ -100,9 +123,9 @@ class Net(core.Net):
 
     # --- running -----------------------------------------------------------------------------------
 
-    forward_pass = OriginalErrors()(core.Net.forward_pass)
-    backward_pass = OriginalErrors()(core.Net.backward_pass)
-    reshape = OriginalErrors()(core.Net.reshape)
+    forward_pass = _with_caffe(core.Net.forward_pass)
+    backward_pass = _with_caffe(core.Net.backward_pass)
+    reshape = _with_caffe(core.Net.reshape)
 
     def _forward(self, start: int, end: int) -> float:
         """Run the layers of these indices forward. Return the loss."""
@@ -243,6 +266,8 @@ class Net(core.Net):
 
     def copy_from(self, path: PathLike) -> None:
         """Copy learned blobs from a weight file of any format, by layer name."""
+        path = decoded(path)
+        check_weights(path)
         self.copy_trained_from(path)
 
     load_hdf5 = copy_from  # the file's content decides how it is read
@@ -323,45 +348,6 @@ class _Rows:
         return np.concatenate(parts)[:None if rest else self._rows * of_each_row]
 
 
-def _order(phase: Any = TEST, level: Any = 0, stages: Any = None, weights: Any = None) -> tuple[Any, ...]:
-    """The arguments after the file, checked: phase, level, stages and weights."""
-    if phase is not None and not _is_int(phase):
-        raise TypeError(f"phase must be caffe.TRAIN or caffe.TEST, got {_kind(phase)}")
-    if phase not in (None, TRAIN, TEST):
-        raise NetError(f"phase must be caffe.TRAIN ({TRAIN}) or caffe.TEST ({TEST}), got {phase}")
-    if not _is_int(level):
-        cure = f": write weights={str(level)!r}" if _is_path(level) else ""
-        raise TypeError(f"level must be a whole number, got {_kind(level)}{cure}")
-    if isinstance(stages, str) or not all(isinstance(stage, str) for stage in stages or ()):
-        raise TypeError(f"stages must be a list of names, got {_kind(stages)}")
-    paths = weights if isinstance(weights, (list, tuple)) else [weights]
-    if weights is not None and not hasattr(weights, "DESCRIPTOR") and not all(map(_is_path, paths)):
-        raise TypeError(f"weights must be the path of a file, got {_kind(weights)}")
-    return phase, operator.index(level), list(stages or ()), weights or ()
-
-
-def _older_order(weights: Any, phase: Any = TEST, level: Any = 0, stages: Any = None) -> tuple[Any, ...]:
-    """The same for Net(file, weights, phase)."""
-    return _order(phase, level, stages, weights)
-
-
-def _decoded(value: Any) -> Any:
-    """A path of bytes as a string, for Caffe takes both; anything else as it is."""
-    return os.fsdecode(value) if isinstance(value, bytes) else value
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, (str, os.PathLike))
-
-
-def _is_int(value: Any) -> bool:
-    return hasattr(value, "__index__")
-
-
-def _kind(value: Any) -> str:
-    return f"{value!r}" if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
-
-
 def _check_names(given: Mapping[str, Any], names: Sequence[str], mismatch: str) -> None:
     """Raise NetError unless arrays are given for exactly these blobs."""
     if set(given) != set(names):
@@ -372,7 +358,10 @@ def _check_names(given: Mapping[str, Any], names: Sequence[str], mismatch: str) 
 
 def _count_rows(arrays: Mapping[str, Any]) -> int:
     """Return how many rows all the arrays have. Raise NetError where they differ, or where there is no array."""
-    counts = {name: len(values) if np.ndim(values) else 0 for name, values in arrays.items()}
+    counts = {name: np.shape(values)[0] if np.ndim(values) else -1 for name, values in arrays.items()}
+    if -1 in counts.values():
+        name = next(name for name, count in counts.items() if count < 0)
+        raise NetError(f"the array for blob {name!r} has no rows: got {kind(arrays[name])}")
     if len(set(counts.values())) != 1:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise NetError(f"all arrays must have the same number of rows, got {listed or 'no array'}")

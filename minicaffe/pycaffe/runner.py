@@ -81,6 +81,8 @@ def _load(args: list[str], module: ModuleType) -> CodeType | None:
     if first == "-":
         sys.argv = args or [""]
         _begin_path_with("")
+        if sys.stdin is None:  # closed
+            return compile("", "<stdin>", "exec")
         if sys.stdin.isatty():
             return None
         vars(module)["__file__"] = "<stdin>"
@@ -138,6 +140,10 @@ def _code_of(spec: ModuleSpec) -> CodeType:
 
 def _script(path: str, module: ModuleType) -> CodeType:
     """Read a script, or the __main__ of a folder or zip file."""
+    try:
+        os.path.abspath(path)
+    except OSError as error:
+        raise MinicaffeError(f"the script {path!r} cannot be found from here: the current folder is gone") from error
     finder = pkgutil.get_importer(os.path.abspath(path))
     if finder is not None:
         spec = finder.find_spec("__main__")
@@ -219,8 +225,11 @@ def cure(error: BaseException) -> str:
     """
     from minicaffe import python2  # not above: to compile its patterns takes longer than all else that runs first
 
-    found = python2.hint(error) or _of_fork(error)
-    return "" if any(found in note for note in getattr(error, "__notes__", ())) else found
+    try:
+        found = python2.hint(error) or _of_fork(error)
+    except Exception:  # a class of the script's, whose __str__ raises an error itself
+        return ""
+    return "" if any(found in str(note) for note in getattr(error, "__notes__", None) or ()) else found
 
 
 def print_cure_of_cell(result: Any) -> None:

@@ -7,13 +7,14 @@ import secrets
 from abc import ABCMeta
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from minicaffe import net, solvers
 from minicaffe.errors import SolverError
 from minicaffe.io.files import PathLike
 from minicaffe.log import silent
 from minicaffe.pycaffe import global_settings, stderr_log
+from minicaffe.pycaffe.fixed_names import FixedNames
 from minicaffe.pycaffe.list_types import NetVec
 from minicaffe.pycaffe.net import Net
 from minicaffe.solvers import definition, lr_policy, nets
@@ -26,11 +27,13 @@ from minicaffe.solvers.rmsprop import RMSPropSolver as CoreRMSProp
 from minicaffe.solvers.sgd import SGDSolver as CoreSGD
 
 
-class Solver(solvers.Solver, metaclass=ABCMeta):
+class Solver(FixedNames, solvers.Solver, metaclass=ABCMeta):
     """The base class of pycaffe's solvers. It adds what they have and minicaffe's own solvers do not.
 
     source    the path of a solver's prototxt, or a SolverParameter that was read from the file `where`
     """
+
+    fixed: ClassVar = dict.fromkeys(("net", "test_nets"), "a solver makes its nets itself, from its file")
 
     def __init__(self, source: PathLike | Any, *, where: str = "") -> None:
         if not self.type:
@@ -43,6 +46,7 @@ class Solver(solvers.Solver, metaclass=ABCMeta):
                     f"{self.type!r}", where)
         param.type = self.type
         super().__init__(param, where=where, net_class=Net)
+        self._complete = True
 
     def _make_nets(self, maker: nets.Maker) -> None:
         super()._make_nets(maker)

@@ -72,6 +72,7 @@ class Transformer:
         What `preprocess` does is undone in the opposite order, but for the resizing.
         """
         self._check_input(in_)
+        data = np.asarray(data)
         image = self._without_batch(in_, np.array(data, np.result_type(data, np.float32)))
         if (input_scale := self.input_scale.get(in_)) is not None:
             image /= input_scale

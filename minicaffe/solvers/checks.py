@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from minicaffe.errors import SolverError
 from minicaffe.log import At, warn
-from minicaffe.solvers import definition, lr_policy
+from minicaffe.solvers import definition, fork_fields, lr_policy
 from minicaffe.solvers.fields import place, require, require_numbers, shown, value_in_words, warn_unless
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ DEVICES = ("solver_mode", "device_id", "layer_wise_reduce")  # fields that only 
 def check(p: Any, solver: Any, where: str = "") -> None:
     """Raise SolverError for a value with which a solver of this class cannot train."""
     require_numbers(p, where)
+    fork_fields.check(p, where)
     for field, (least, hint) in LEAST.items():
         require(getattr(p, field) >= least, p, field, f"must be at least {least}", where, hint)
     for field in solver.refuses:
@@ -48,6 +49,7 @@ def warn_of(p: Any, solver: Any, where: str = "") -> None:
     for field in definition.unread_fields(p, solver.reads):
         warn_unless(False, p, field, f"is set, but neither solver type {solver.type} nor lr_policy {p.lr_policy!r} "
                                      "reads it", where)
+    fork_fields.warn_of(p, where)
     if p.lr_policy:
         lr_policy.warn_of(p, where)
     warn_of_devices(p, where)

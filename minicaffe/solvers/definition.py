@@ -13,6 +13,7 @@ from minicaffe.io import prototxt
 from minicaffe.log import At, log, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
+from minicaffe.proto.other_pb2 import as_ours
 from minicaffe.solvers.fields import place, shown
 from minicaffe.solvers.lr_policy import POLICIES
 
@@ -45,11 +46,10 @@ def _auto_pointed_out() -> Iterator[None]:
 
 def with_type(param: Any, path: str = "") -> Any:
     """Return a copy of the solver in which `type` says what the deprecated enum `solver_type` said."""
-    new = SolverParameter()
     kind = getattr(getattr(param, "DESCRIPTOR", None), "full_name", type(param).__name__)
-    if kind != new.DESCRIPTOR.full_name:
+    if kind != SolverParameter.DESCRIPTOR.full_name:
         raise SolverError(f"a solver is made from a file name or a SolverParameter, not from {kind}")
-    new.ParseFromString(param.SerializePartialToString())  # it may be of another caffe_pb2
+    new = as_ours(param, SolverParameter)
     if not param.HasField("solver_type"):
         return new
     if param.HasField("type"):

@@ -22,6 +22,7 @@ from typing import Any
 
 from minicaffe.errors import SolverError, near_names
 from minicaffe.log import At, log
+from minicaffe.solvers import fork_fields
 from minicaffe.solvers.fields import place, require, value_in_words, warn_unless
 
 Policy = Callable[[Any, int, int], float]  # (SolverParameter, t, current_step) → the rate
@@ -127,7 +128,7 @@ def check(p: Any, where: str = "") -> None:
         known = ", ".join(POLICIES)
         raise SolverError(f"lr_policy is {p.lr_policy!r}; known are {known}" if p.lr_policy else
                           f"lr_policy is missing; known are {known}", where=place(p, "lr_policy", where),
-                          hint=near_names(p.lr_policy, list(POLICIES)))
+                          hint=fork_fields.POLICIES.get(p.lr_policy) or near_names(p.lr_policy, list(POLICIES)))
     reads = POLICIES[p.lr_policy][1]
     require(not p.base_lr < 0, p, "base_lr", "must be at least 0", where,
             hint="a negative loss_weight climbs a loss, a negative lr_mult turns one blob's steps round")

@@ -131,6 +131,15 @@ def test_a_compiled_caffe(folder, capsys):
     assert (folder / "root" / ".build_release" / "tools" / "caffe").is_file()
 
 
+def test_an_empty_name(folder, monkeypatch, capsys):
+    """A variable of the shell that is not set must not fill the current folder."""
+    monkeypatch.chdir(folder)
+    before = set(folder.iterdir())
+    assert 1 == main(["caffe-root", ""])
+    assert "DIR is empty" in capsys.readouterr().err
+    assert before == set(folder.iterdir())
+
+
 @pytest.mark.parametrize("inside", ["", "/build", "/build/tools"])
 def test_a_file_in_the_way(inside, folder, capsys):
     """The error names it, and what was made before it is gone again."""
@@ -541,6 +550,18 @@ def test_each_script_starts(root):
         assert run.returncode == 1, name
         assert re.search("error: ", run.stderr), name
         assert "Traceback" not in run.stderr, run.stderr
+
+
+@needs_a_shell
+@pytest.mark.parametrize("name", ["build/tools/caffe", "python/classify.py"])
+def test_a_python_that_has_moved(name, root):
+    """A launcher names the Python that it was written for, and the cure; a shell alone would say 'not found'."""
+    launcher = root / name
+    launcher.write_text(launcher.read_text().replace(sys.executable, "/gone/python"))
+    run = launch(launcher, "train", cwd=root.parent)
+    assert run.returncode == 1
+    assert run.stderr.endswith("/gone/python is gone: run minicaffe caffe-root for this folder again\n")
+    assert "Traceback" not in run.stderr
 
 
 @needs_a_shell

@@ -1,5 +1,6 @@
 """LevelDBs that are written here: what the reader finds in them, and what goes wrong while one is written."""
 
+import os
 import struct
 
 import numpy as np
@@ -124,4 +125,14 @@ def test_an_error_in_the_middle(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "_sync", full)
     with pytest.raises(DataError, match=r"cannot write .*db: No space left on device"):
         written(tmp_path / "db", some(3))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this machine has no file /dev/full")
+def test_a_disk_that_is_full_in_the_middle(tmp_path, monkeypatch):
+    """Closing the unfinished table fails, too, and that error does not hide the one that says what is wrong."""
+    monkeypatch.setattr(writer, "open", lambda path, mode: open("/dev/full", mode, 1 << 14),  # noqa: SIM115
+                        raising=False)
+    with pytest.raises(DataError, match=r"cannot write .*db: No space left on device"):
+        written(tmp_path / "db", ((f"{i:03d}", bytes(5000)) for i in range(9)))
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "examples" / "logistic_regression"
 
 
-@pytest.fixture
-def example(monkeypatch):
-    """The names of run.py, in a place that the example may change."""
-    monkeypatch.chdir(FOLDER)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.delitem(sys.modules, "iris", raising=False)
-    return runpy.run_path(str(FOLDER / "run.py"))
+@pytest.fixture(scope="module")
+def example():
+    """The names of run.py, which trains once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(FOLDER)
+        patch.syspath_prepend(str(FOLDER))
+        patch.delitem(sys.modules, "iris", raising=False)
+        names = runpy.run_path(str(FOLDER / "run.py"))
+        names["train"] = names["main"].__globals__["train"] = cache(names["train"])
+        yield names
 
 
 def test_the_solver_reaches_the_optimum(example):

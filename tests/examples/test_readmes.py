@@ -68,6 +68,7 @@ def test_commands_are_found():
         assert len(commands((ROOT / "examples" / example / "README.md").read_text(encoding="utf-8"))) >= 2
 
 
+@pytest.mark.slow  # test_logistic_regression.py trains it for every change, from Python
 def test_a_regression_trains_from_the_command_line(tmp_path):
     """The logistic regression's files train by themselves: the loss goes from that of a coin to the optimum."""
     for path in (ROOT / "examples" / "logistic_regression").glob("*.*"):

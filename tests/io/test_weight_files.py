@@ -1,6 +1,7 @@
 """Weight files and solver states: Caffe's layout, read back with protobuf and h5py alone."""
 
 import contextlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,7 @@ def test_a_flipped_hdf5_file_is_read_or_refused(name, read, tmp_path, h5py):
 def test_without_h5py_the_extra_is_named(monkeypatch):
     """The error says which extra to install."""
     monkeypatch.setattr(hdf5, "h5py", None)
+    monkeypatch.setitem(sys.modules, "h5py", None)  # an import of it fails now
     with pytest.raises(MinicaffeError, match=r"minicaffe\[data\]"):
         weights.read(ORACLE / "adam_iter_6.caffemodel.h5")
 

@@ -10,7 +10,7 @@ from minicaffe import kernels, rng
 from minicaffe.errors import LayerError
 from minicaffe.layers.common.dropout import DropoutLayer
 from minicaffe.layers.common.embed import EmbedLayer
-from minicaffe.proto import TEST
+from minicaffe.proto import TEST, TRAIN
 from minicaffe.testing import check_layer
 
 SHAPE = (2, 7, 5, 3)
@@ -57,6 +57,32 @@ def test_dropout_ratio_zero():
     _, top = run_forward(dropout(0), normal(*SHAPE))
 
     np.testing.assert_array_equal(normal(*SHAPE), top[0].data)
+
+
+def test_dropout_without_scale_in_training():
+    """scale_train: false keeps values as they are in TRAIN, and multiplies them by 1 - ratio in TEST."""
+    rng.seed(1701)
+    for phase, values, gradients in ((TRAIN, {0.0, 4.0}, {0.0, 8.0}), (TEST, {3.0}, {6.0})):
+        layer = DropoutLayer(dtype=np.float64, dropout_param={"dropout_ratio": 0.25, "scale_train": False}, phase=phase)
+        bottom, top = run_forward(layer, np.full((20, 50), 4.0))
+        dx, = run_backward(layer, bottom, top, np.full((20, 50), 8.0))
+
+        assert (set(np.unique(top[0].data)), set(np.unique(dx))) == (values, gradients)
+        np.testing.assert_array_equal(dx, 2 * top[0].data)
+
+
+def test_dropout_by_chance_in_testing():
+    """sample_weights_test: true draws in TEST as in TRAIN, anew for each pass."""
+    rng.seed(1701)
+    param = {"dropout_ratio": 0.25, "sample_weights_test": True}
+    layer = DropoutLayer(dtype=np.float64, dropout_param=param, phase=TEST)
+    bottom, top = run_forward(layer, np.full((20, 50), 3.0))
+    first = top[0].data.copy()
+    layer.Forward(bottom, top)
+
+    assert set(np.unique(first)) == set(np.unique(top[0].data)) == {0.0, 4.0}
+    assert not np.array_equal(first, top[0].data)
+    assert not layer.recordable
 
 
 @pytest.mark.parametrize("in_place", [False, True])

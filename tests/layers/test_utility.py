@@ -1025,6 +1025,16 @@ def test_python_loading_errors(users, name, module, message):
         users(name, module)
 
 
+@pytest.mark.parametrize(("name", "module", "kind"), [("Times", "layers_of_nobody", ImportError),
+                                                      ("Timse", "layers_of_users", AttributeError)])
+def test_python_loading_errors_of_pycaffes_kinds(users, name, module, kind):
+    """Scripts catch what pycaffe raises."""
+    with pytest.raises(kind, match="layer 'mine'") as caught:
+        users(name, module)
+
+    assert isinstance(caught.value, LayerError)
+
+
 @pytest.mark.parametrize(("told", "message"), [
     ("setup: self.blobs = None", r"Told\.setup raised AttributeError: a layer's list of blobs cannot .*add_blob"),
     ("setup: self.blobs.append([1.0])", r"Told\.setup raised TypeError: a list of blobs holds Blobs alone, got list"),

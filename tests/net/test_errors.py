@@ -34,6 +34,7 @@ def error_of(folder, text, phase=TRAIN, **options):
     ([layer("TanH", "x", "y"), layer("ReLU", "x", "x", name="b")],
      "net.prototxt:3: layer 'b' (ReLU) cannot run in place on 'x', which other layers read too"),
     ([layer("TanH", "x x", "y")], "net.prototxt:2: layer 'y' (TanH): takes 1 bottom blob, got 2"),
+    ([layer("Concat", "", "y")], "net.prototxt:2: layer 'y' (Concat): takes at least 1 bottom blob, got 0"),
     ([layer("TanH", "x", "y", "propagate_down: 1 propagate_down: 1")],
      "net.prototxt:2: layer 'y' (TanH) has 1 bottoms, but propagate_down is given 2 times"),
     ([layer("TanH", "x", "y", "loss_weight: 1 loss_weight: 1")],

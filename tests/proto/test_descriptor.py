@@ -35,7 +35,7 @@ def test_numbers_and_defaults_of_the_wire_format():
     assert proto.LRNParameter().beta == 0.75
     assert proto.SolverParameter().snapshot_format == proto.SolverParameter.BINARYPROTO
     assert sorted(f.number for f in loss.values() if 1000 < f.number < 5800) == [5700, 5701, 5702, 5703]
-    assert layer["permute_param"].number == 202 and layer["roi_pooling_param"].number == 8266711
+    assert (layer["permute_param"].number, layer["roi_pooling_param"].number) == (202, 8266711)
     assert (proto.TRAIN, proto.TEST) == (0, 1)
 
 

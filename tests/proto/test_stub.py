@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import keyword
 import re
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def test_every_message_has_the_fields_and_enums_of_the_stub(stub):
                         if isinstance(part, (ast.AnnAssign, ast.FunctionDef))} - {"__init__"}
             constants = {value.name for enum in message.DESCRIPTOR.enum_types for value in enum.values}
 
-            assert declared == {*message.DESCRIPTOR.fields_by_name, *message.DESCRIPTOR.enum_types_by_name, *constants}
+            fields = {name for name in message.DESCRIPTOR.fields_by_name if not keyword.iskeyword(name)}
+
+            assert declared == {*fields, *message.DESCRIPTOR.enum_types_by_name, *constants}
             assert all(hasattr(message(), name) for name in declared)
 
 

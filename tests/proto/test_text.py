@@ -51,10 +51,10 @@ def test_format_is_caffes_debug_string():
     ("source", "parts"),
     [
         ('layer {\n  botom: "x"\n}', ["net.prototxt:2:3", "no field 'botom'", ' botom: "x"\n      ^', "mean 'bottom'"]),
-        ("layer { norm_param {} }", ["1:9", "'norm_param' belongs to the SSD fork"]),
-        ("layer { dropout_param { scale_train: false } }", ["1:25", "'scale_train' belongs to the Fast R-CNN fork"]),
-        ("layer { pooling_param { ceil_mode: false } }", ["round_mode: FLOOR"]),
+        ("layer { triplet_loss_param {} }", ["1:9", "'triplet_loss_param' belongs to the face recognition forks"]),
+        ("layer { transform_param { color_order: BGR } }", ["1:27", "'color_order' belongs to MyCaffe"]),
         ("layer { poling_param { } }", ["did you mean 'pooling_param'?"]),
+        ("layer { prior_bx_param { } }", ["did you mean 'prior_box_param'?"]),
         ("layer { num_output: 3 }", ["it belongs inside convolution_param { }"]),
         ('layer {\n name: "a"\n name: "b" }', ["3:", "'name' is specified multiple times"]),
         ("layer { dropout_param {} dropout_param {} }", ["'dropout_param' is specified multiple times"]),

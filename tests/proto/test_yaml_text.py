@@ -99,7 +99,7 @@ layer:
         ("layer: {name: [a, b]}", ["expects a string, got a list"]),
         ("name:\n", ["expects a string, got nothing"]),
         ("layer: conv\n", ["expects a mapping of LayerParameter's fields, got 'conv'"]),
-        ("layer: {norm_param: {}}", ["belongs to the SSD fork"]),
+        ("layer: {triplet_loss_param: {}}", ["belongs to the face recognition forks"]),
         ("layer: {clip_param: {min: 0}}", ["layer[0].clip_param needs 'max'"]),
         ("base_lr: 0.1", ["it is a solver's field"]),
         ("name: [a\nlayer: 1", ["net.yaml:2", "not YAML"]),

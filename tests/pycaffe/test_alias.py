@@ -108,6 +108,46 @@ def test_only_within_a_block(tmp_path):
     """, cwd=tmp_path)
 
 
+def test_blocks_in_several_threads(tmp_path):
+    """The first thread that leaves takes the alias from no other; after the last one it is gone."""
+    run("""
+        import os, sys, threading
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "AliasFinder"]
+        del sys.modules["caffe"], os.environ["PYTHONPATH"]
+        inside, left, said = threading.Event(), threading.Event(), []
+        def other():
+            with alias.installed():
+                inside.set()
+                left.wait(30)
+                import caffe.coord_map
+                said.append(caffe.coord_map.__name__)
+        thread = threading.Thread(target=other)
+        with alias.installed():
+            thread.start()
+            inside.wait(30)
+        left.set()
+        thread.join()
+        assert said == ["minicaffe.pycaffe.coord_map"], said
+        assert "caffe" not in sys.modules and "PYTHONPATH" not in os.environ
+        with alias.installed():
+            alias.install()
+        import caffe.net
+    """, cwd=tmp_path)
+
+
+def test_a_block_leaves_the_name_that_a_script_has_given():
+    """Some scripts say sys.modules["caffe"] = minicaffe.pycaffe; a net with Python layers must not undo that."""
+    run("""
+        import sys
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "AliasFinder"]
+        from minicaffe import pycaffe
+        sys.modules["caffe"] = pycaffe
+        with alias.installed():
+            import caffe.net
+        assert sys.modules["caffe"] is pycaffe and sys.modules["caffe.net"] is pycaffe.net
+    """)
+
+
 def test_a_module_that_is_not_there():
     """A fork's module is a ModuleNotFoundError with its name, so a library that only tries it goes on."""
     run("""

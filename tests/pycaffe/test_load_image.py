@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from extras import needs
 
+from minicaffe import pycaffe as caffe
 from minicaffe.pycaffe.errors import ImageError, UnreadableImageError
 from minicaffe.pycaffe.io import load_image, oversample
 
@@ -116,6 +117,22 @@ def test_without_opencv(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(RuntimeError, match=r"pip install 'minicaffe\[data\]'"):
         load_image(io.BytesIO(b"\x89PNG"))
+
+
+def test_scikit_image_by_its_place_in_caffe(tmp_path, monkeypatch):
+    """Scripts say caffe.io.skimage.io.imread: it is the real package, with its module io, where that is installed."""
+    (tmp_path / "skimage").mkdir()
+    (tmp_path / "skimage" / "__init__.py").write_text("")
+    (tmp_path / "skimage" / "io.py").write_text("def imread(path): return path")
+    for name in ("skimage", "skimage.io"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert "cat.jpg" == caffe.io.skimage.io.imread("cat.jpg")
+    for name in ("skimage", "skimage.io"):
+        monkeypatch.setitem(sys.modules, name, None)  # so that it cannot be imported
+    with pytest.raises(AttributeError, match="`pip install scikit-image` brings it"):
+        _ = caffe.io.skimage
 
 
 @pytest.mark.parametrize("crop", [(4, 3), (5, 6)], ids=str)

@@ -263,3 +263,16 @@ class TestHooks:
         assert [print] == net.after_layer == net.after_backward
         with pytest.raises(TypeError, match="a hook must be a function of a layer's index, got str"):
             net.before_forward("relu")
+
+
+@pytest.mark.parametrize("name", ["blobs", "params", "layers", "layer_dict", "inputs", "outputs", "top_names"])
+def test_what_cannot_be_replaced(path, name):
+    """The net would run on with what it had, so that an assignment is an error. Attributes of one's own are welcome."""
+    net = caffe.Net(path, caffe.TEST)
+    before = getattr(net, name)
+
+    with pytest.raises(AttributeError, match=rf"Net\.{name} cannot be replaced: write into the arrays"):
+        setattr(net, name, {})
+    net.my_threshold = 0.5
+
+    assert getattr(net, name) is before

@@ -273,7 +273,7 @@ WRONG = {
                                r"layer 'y' \(Scale\): FillerParameter has no field 'typ'\n  hint: .*'type'"),
     "a field of another message": (lambda x: L.Deconvolution(x, num_output=3), FieldError, AttributeError,
                                    r"hint: it belongs to convolution_param: convolution_param=dict\(num_output=...\)"),
-    "a field of a fork": (lambda x: L.Pooling(x, ceil_mode=False), FieldError, AttributeError, "round_mode: FLOOR"),
+    "a field of a fork": (lambda x: L.Pooling(x, color_order=1), FieldError, AttributeError, "belongs to MyCaffe"),
     "text for a number": (lambda x: L.Scale(x, axis="1"), FieldValueError, TypeError,
                           r"ScaleParameter.axis takes a whole number from .*, got '1'$"),
     "a division": (lambda x: L.Slice(x, slice_point=[1, 6 / 3]), FieldValueError, TypeError,

@@ -351,6 +351,8 @@ class TestAllRows:
 
     @pytest.mark.parametrize(("call", "words"), [
         (lambda net: net.forward_all(), f"{MISMATCH}: got none"),
+        (lambda net: net.forward_all(data=None, side=None), "blob 'data' has no rows: got a NoneType"),
+        (lambda net: net.forward_backward_all(data=np.array(3.0), side=4), "blob 'data' has no rows: got a ndarray"),
         (lambda net: net.forward_all(data=rows(4)["data"]), f"{MISMATCH}: got data, and the net has data, side"),
         (lambda net: net.forward_all(data=rows(4)["data"], side=rows(5)["side"]), "rows, got data: 4, side: 5"),
         (lambda net: net.forward_all(["prb"], **rows(4)), r"no blob 'prb'\n  hint: did you mean 'prob'\?"),

@@ -364,6 +364,26 @@ def test_solvers_raise_it(module, tmp_path, when, error):
         solver.solve()
 
 
+@pytest.mark.parametrize("kind", ["StopIteration", "Sealed"])
+def test_every_error_becomes_a_layer_error_in_the_core(module, kind):
+    """Python's own rules for StopIteration let none out, and neither does a class that takes no further attribute."""
+    what = "class Sealed(Exception):\n    def __setattr__(self, name, value): raise TypeError('sealed')\n"
+    with alias.installed():
+        net = made(INPUT + one("Told", param_str=f"forward: {what}raise {kind}('of mine')"), cls=CoreNet)
+    with pytest.raises(LayerError, match=rf"layer 'told' \(Python\): Told.forward raised {kind}: of mine"):
+        net.forward_pass()
+
+
+@pytest.mark.parametrize("method", ["setup", "reshape", "forward", "backward"])
+def test_a_layer_may_import_caffe_while_it_runs(module, method):
+    """Not only at the head of its file: each method may, and afterwards `caffe` is nobody's again."""
+    net = told(f"{method}: import caffe.io; self.kept.append(caffe.io.__name__)")
+    net.forward()
+    net.backward()
+    assert net.layers[1].kept[0] == "minicaffe.pycaffe.io"
+    assert "caffe" not in sys.modules
+
+
 def test_the_core_says_it_in_one_message(module):
     """minicaffe's own Net raises a LayerError as before, from the user's error; `original` is that error."""
     with alias.installed():

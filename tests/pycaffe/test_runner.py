@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import zipfile
 
 import pytest
 
-from minicaffe.pycaffe import runner
+from minicaffe.pycaffe import alias, runner
 
 OTHER_CAFFE = "raise SystemExit('this is the other caffe')"
 
@@ -93,6 +94,7 @@ def test_the_root_of_a_caffe_in_front_of_the_path(tmp_path):
                                     "sys.excepthook = lambda *e: print(e[0], len(traceback.extract_tb(e[2])))\n1 / 0",
                                     "try:\n    1 / 0\nexcept ZeroDivisionError:\n    {}['x']", "x = = 1",
                                     "atexit.register(print, 'the end')\n1 / 0", "import later",
+                                    "class Mute(Exception):\n    __str__ = None\nraise Mute",
                                     "threading.Thread(target=lambda: print(__name__)).start()"])
 def test_a_program_ends_as_in_python(ending, tmp_path):
     """The same status, and the same traceback, with no line of the runner's."""
@@ -124,6 +126,20 @@ def test_ctrl_c(tmp_path):
 
     assert -signal.SIGINT == process.returncode
     assert re.fullmatch(r"Traceback (?!.*runner).*KeyboardInterrupt\n", err, re.DOTALL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this machine has no POSIX shell")
+@pytest.mark.parametrize(("line", "words"), [
+    ("mkdir gone && cd gone && rmdir ../gone && {0} ../script.py", "the current folder is gone"), ("{0} <&-", "")])
+def test_what_python_itself_needs_is_missing(line, words, tmp_path):
+    """A current folder that was deleted, and an input that is closed."""
+    write(tmp_path / "script.py", "")
+    line = line.format(f"{shlex.quote(sys.executable)} -m minicaffe.pycaffe")
+    run = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,
+                         env={**os.environ, "PYTHONPATH": alias.PACKAGE_LIES_IN})
+    assert (1 if words else 0) == run.returncode
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_what_cannot_be_run_is_one_message(tmp_path):
@@ -339,16 +355,16 @@ def test_a_cure_is_given_once(tmp_path):
 
 
 FORKS = {
-    "text_format.Merge('layer { permute_param { } }', pb.NetParameter())": "'permute_param' belongs to the SSD fork",
-    "pb.LayerParameter().interp_param": "'interp_param' belongs to the DeepLab",
-    "pb.LayerParameter(norm_param={})": "'norm_param' belongs to the SSD fork",
-    "pb.LayerParameter().HasField('roi_pooling_param')": "'roi_pooling_param' belongs to the Fast R-CNN fork",
-    "pb.LayerParameter(multi_stage_meanfield_param={})": "'multi_stage_meanfield_param' belongs to the CRF-RNN fork",
-    "pb.ROIPoolingParameter()": "'roi_pooling_param' belongs to the Fast R-CNN fork",
-    "from caffe.proto.caffe_pb2 import NormalizeParameter": "",
-    "from caffe.proto.caffe_pb2 import PriorBoxParameter": "'prior_box_param' belongs to the SSD fork",
-    "pb.LayerParameter().permut_param": "",
-    "raise ValueError('permute_param')": "",
+    "text_format.Merge('layer { multi_stage_meanfield_param { } }', pb.NetParameter())":
+        "'multi_stage_meanfield_param' belongs to the CRF-RNN fork",
+    "pb.LayerParameter().triplet_loss_param": "'triplet_loss_param' belongs to the face recognition forks",
+    "pb.LayerParameter(data_temporal_param={})": "'data_temporal_param' belongs to MyCaffe",
+    "pb.LayerParameter().HasField('triplet_loss_param')": "'triplet_loss_param' belongs to the face recognition forks",
+    "pb.TripletLossParameter()": "'triplet_loss_param' belongs to the face recognition forks",
+    "from caffe.proto.caffe_pb2 import NormalParameter": "",
+    "from caffe.proto.caffe_pb2 import TripletLossParameter": "'triplet_loss_param' belongs to the face recognition",
+    "pb.LayerParameter().triplet_los_param": "",
+    "raise ValueError('triplet_loss_param')": "",
 }
 
 
@@ -373,3 +389,13 @@ def test_a_notebook_is_no_script(tmp_path):
 
     assert 1 == status
     assert "-m jupyter notebook a.ipynb" in err
+
+
+def test_a_module_of_caffes_runs(tmp_path):
+    """`-m caffe.x` runs the module as the main program, in a program that a script starts, too."""
+    folder = write(tmp_path / "at" / "sitecustomize.py", "").parent
+    again = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-m', 'caffe.classify', '--help']))"
+    for args in (["-m", "caffe.classify", "--help"], ["-c", again]):
+        status, out, err = run(*args, folder=folder)
+        assert (0, "") == (status, err)
+        assert "usage: python -m minicaffe.pycaffe.classify" in out

@@ -381,3 +381,12 @@ class Failing(caffe.Layer):
     solver = caffe.SGDSolver(solver_file())
     with pytest.raises(ZeroDivisionError, match="of mine"):
         train(solver)
+
+
+@pytest.mark.parametrize("name", ["net", "test_nets"])
+def test_nets_cannot_be_replaced(name):
+    """The solver would train on with the net it had."""
+    solver = caffe.SGDSolver(solver_file())
+
+    with pytest.raises(AttributeError, match=rf"SGDSolver\.{name} cannot be replaced"):
+        setattr(solver, name, None)

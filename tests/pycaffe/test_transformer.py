@@ -42,6 +42,7 @@ def test_there_and_back():
 
     np.testing.assert_allclose(IMAGE, made.deprocess("data", ready), atol=1e-6)
     np.testing.assert_allclose(IMAGE, made.deprocess("data", ready[None]), atol=1e-6)
+    np.testing.assert_allclose(IMAGE, made.deprocess("data", ready.tolist()), atol=1e-6)
     np.testing.assert_array_equal(before, ready)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from extras import needs
 
+from minicaffe import NetError
 from minicaffe import pycaffe as caffe
 from minicaffe.io import binary
 from minicaffe.proto import NetParameter
@@ -55,3 +56,15 @@ def test_share_with():
     first.params["ip"][0].data[...] = 7
 
     assert [7.0] == np.unique(second.params["ip"][0].data).tolist()
+
+
+@pytest.mark.parametrize(("path", "kind", "words"), [
+    (None, TypeError, "weights must be the path of a file, got a NoneType"),
+    (3, TypeError, "weights must be the path of a file, got 3"), ("", NetError, "the file of weights is empty")])
+def test_no_file_of_weights(path, kind, words):
+    """An option that was not given, or a variable that is not set, does not pass for weights that were copied."""
+    with pytest.raises(kind, match=words):
+        make().copy_from(path)
+    if path is not None:
+        with pytest.raises(kind, match=words):
+            caffe.Net(proto_text.parse(NET, NetParameter()), caffe.TEST, weights=path)

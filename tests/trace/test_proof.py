@@ -57,8 +57,13 @@ MISTAKES = {"sign": np.negative, "factor": lambda diff: diff * np.float32(1.02),
             "shift": lambda diff: np.roll(diff, diff.size // 2)}
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-@pytest.mark.parametrize("kind", GUILTY)
+def of_kind(kind, *mistake):
+    """A case. The coarse mistakes in the largest net are tried among the slow tests."""
+    coarse = GUILTY[kind][0] is INCEPTION and mistake[0] in ("sign", "shift", "missing sum")
+    return pytest.param(kind, *mistake, marks=[pytest.mark.slow] if coarse else [])
+
+
+@pytest.mark.parametrize(("kind", "mistake"), [of_kind(kind, mistake) for kind in GUILTY for mistake in MISTAKES])
 def test_a_wrong_backward_is_red_in_its_own_layer(monkeypatch, kind, mistake):
     text, guilty = GUILTY[kind]
     cls = layer_class(kind)
@@ -79,7 +84,7 @@ LEARNING = ["InnerProduct", "Convolution", "LSTM", "Scale"]
 
 
 @pytest.mark.parametrize(("kind", "mistake", "place"), [
-    (kind, mistake, place) for kind in LEARNING for mistake in [*MISTAKES, "missing sum"] for place in (0, 1)
+    of_kind(kind, mistake, place) for kind in LEARNING for mistake in [*MISTAKES, "missing sum"] for place in (0, 1)
     if mistake != "transposition" or (place == 0 and kind != "Scale")])  # a vector turned is the same vector
 def test_a_wrong_gradient_of_a_parameter_is_red_in_its_own_layer(monkeypatch, kind, mistake, place):
     text, guilty = GUILTY[kind]

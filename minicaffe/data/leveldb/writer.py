@@ -94,9 +94,10 @@ class Writer:
             sync_folder(self._folder)
 
     def close(self) -> None:
-        """Close the file that is being written."""
+        """Close a file that an error has left unfinished. What it still holds cannot be written to a full disk."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def _end_block(self) -> None:
         """Write the block of records."""

@@ -17,7 +17,10 @@ class DropoutLayer(Layer):
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1, 0.5)
+    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1, 0.5), scale_train (true; false, of the Fast R-CNN fork and
+              others: m is 1 or 0, and TEST multiplies by 1 − p), sample_weights_test (false; true, of the SegNet fork:
+              TEST as TRAIN, to average several passes). In the forks both have number 2, so a binary file does not tell
+              them apart
     In place  yes: backward reads neither x nor y
     Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy. In a training, m follows from the
               seed, the update, the part of the batch and the layer's name
@@ -28,6 +31,7 @@ class DropoutLayer(Layer):
     """
 
     message = "dropout_param"
+    fork_fields = ("scale_train", "sample_weights_test")
     param: DropoutParameter
     in_place = True
     backward_reads = ()
@@ -37,17 +41,23 @@ class DropoutLayer(Layer):
     def setup(self, bottom, top):
         self.p = self.param.dropout_ratio
         self.check(0 <= self.p < 1, "dropout_ratio", "must be at least 0 and below 1")
+        self.draws = self.phase == TRAIN or self.param.sample_weights_test
+        self.scale_drawn = 1 / (1 - self.p) if self.param.scale_train else 1.0
+        self.scale_all = 1.0 if self.param.scale_train else 1 - self.p
+        self.recordable = not self.draws and self.scale_all == 1  # a recording has only calls of kernels
 
     def reshape(self, bottom, top):
         top[0].reshape_like(bottom[0])
-        if self.phase == TRAIN:
+        if self.draws:
             self.m = self.scratch(bottom[0].shape)
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
-        if self.phase == TRAIN:
-            np.multiply(self.rng.random(x.shape) >= self.p, 1 / (1 - self.p), out=self.m)
+        if self.draws:
+            np.multiply(self.rng.random(x.shape) >= self.p, self.scale_drawn, out=self.m)
             np.multiply(x, self.m, out=y)
+        elif self.scale_all != 1:
+            np.multiply(x, self.scale_all, out=y)
         elif y is not x:
             kernels.copy(x, y)
 
@@ -55,7 +65,9 @@ class DropoutLayer(Layer):
         if not propagate_down[0]:
             return
         dy, dx = top[0].diff, bottom[0].diff
-        if self.phase == TRAIN:
+        if self.draws:
             np.multiply(dy, self.m, out=dx)
+        elif self.scale_all != 1:
+            np.multiply(dy, self.scale_all, out=dx)
         elif dy is not dx:
             dx[...] = dy

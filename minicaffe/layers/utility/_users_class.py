@@ -17,6 +17,14 @@ OUR_CAFFE = "write 'from minicaffe import pycaffe as caffe' there, or run the wh
             "minicaffe.pycaffe PROGRAM.py'"
 
 
+class MissingModuleError(LayerError, ModuleNotFoundError):
+    """The module that python_param names is not there. pycaffe raises an ImportError then, and scripts catch it."""
+
+
+class MissingClassError(LayerError, AttributeError):
+    """The module has no such class. pycaffe raises an AttributeError then."""
+
+
 def user_class(param: Any, *bases: type) -> Any:
     """Return the class that a LayerParameter's python_param names, a subclass of Layer or of ScriptLayer.
 
@@ -33,7 +41,7 @@ def user_class(param: Any, *bases: type) -> Any:
         known = [name for name, value in vars(module).items() if _is_layer_class(value) and value not in bases]
     others = near_names(p.layer, known) or f"its layers are {', '.join(known) or 'none'}"
     if found is None:
-        raise LayerError(f"{where}the module {p.module!r} has no class {p.layer!r}", hint=others)
+        raise MissingClassError(f"{where}the module {p.module!r} has no class {p.layer!r}", hint=others)
     if any(found is base for base in (*BASES, *bases)):
         raise LayerError(f"{where}{p.module}.{p.layer} is a base class for layers, not a layer", hint=others)
     if not _is_layer_class(found):
@@ -82,7 +90,7 @@ def _import(name: str, layer_name: str) -> ModuleType:
         # the module itself may be missing, or one that it imports; only the first is a mistake in the prototxt
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
-            raise LayerError(f"layer {layer_name!r} (Python): there is no module {name!r}",
-                             hint="it must lie in the current directory or along PYTHONPATH") from None
+            raise MissingModuleError(f"layer {layer_name!r} (Python): there is no module {name!r}",
+                                     hint="it must lie in the current directory or along PYTHONPATH") from None
         hint = OUR_CAFFE if missing == "caffe" else ""
         raise layer_error(layer_name, f"importing {name} raised ", error, hint) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 from minicaffe import plugins
@@ -25,17 +26,25 @@ def call(layer: Layer, named: str, method: Callable[..., Any], *given: Any) -> A
     return result
 
 
-@contextmanager
-def users_code(layer_name: str, what: str) -> Iterator[None]:
-    """Turn what the user's code raises into a LayerError, SystemExit too. Ctrl-C still ends the program."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        if isinstance(error, LayerError) and error.message.startswith(f"layer {layer_name!r} "):
-            raise  # the layer's own self.fail or self.check
-        raise layer_error(layer_name, what, error) from error
+class users_code:  # noqa: N801 - it is used like a function
+    """Turn what the user's code raises into a LayerError, SystemExit too. Ctrl-C still ends the program.
+
+    A class, because contextlib's decorator lets a StopIteration out where it was turned into a RuntimeError.
+    """
+
+    def __init__(self, layer_name: str, what: str) -> None:
+        self.layer_name, self.what = layer_name, what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            return
+        if isinstance(error, LayerError) and error.message.startswith(f"layer {self.layer_name!r} "):
+            return  # the layer's own self.fail or self.check
+        raise layer_error(self.layer_name, self.what, error) from error
 
 
 def layer_error(layer_name: str, what: str, error: BaseException, hint: str = "") -> LayerError:
@@ -44,7 +53,8 @@ def layer_error(layer_name: str, what: str, error: BaseException, hint: str = ""
     # An error of ours stays the one that names the layer. pycaffe raises any other one again, and then needs the rest.
     original = None if isinstance(error, LayerError) else error
     if original and hasattr(original, "add_note"):  # Python 3.11
-        original.add_note(f"{begin}this error" + (f"\n  hint: {hint}" if hint else ""))
+        with suppress(Exception):  # a class of the user's may refuse it
+            original.add_note(f"{begin}this error" + (f"\n  hint: {hint}" if hint else ""))
     return LayerError(f"{begin}{plugins.with_traceback(error)}", hint=hint, original=original)
 
 
