@@ -50,7 +50,7 @@ FORK_FIELDS = {
 }
 
 _TYPES = {
-    SSD: "AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox VideoData",
+    SSD: "AnnotatedData DetectionEvaluate MultiBoxLoss VideoData",
     FAST_RCNN: "ROIPooling SmoothL1Loss",
     "forks of Faster R-CNN": "Proposal ROIAlign",
     RFCN: "BoxAnnotatorOHEM PSROIPooling SmoothL1LossOHEM SoftmaxWithLossOHEM",

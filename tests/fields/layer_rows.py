@@ -49,12 +49,18 @@ BATCH = Row("batch_size", "a batch has samples", **SIZE)
 SKIP = Row("rand_skip", "0 skips none", zero=ALLOWED)
 PARTIAL = Row("partial_last_batch", "a choice, which counts in TEST")
 BALANCE = Row("balance_classes", "a choice, which counts in TRAIN")
+NOT_BELOW_0 = {"zero": ALLOWED, "negative": ERROR, "nan": ERROR, "inf": ERROR}
+BELOW_OR_AT_0 = {"zero": ERROR, "negative": ERROR, "nan": ERROR, "inf": ERROR}
 NO_EPS = "0 divides 0 by 0 where all values are equal; below 0 it makes roots of negative numbers"
 
 
 def one(kind: str, message: str, fields: str = "", net: str = IMAGES, bottoms: str = "x", more: str = "") -> str:
     """The net with a layer 'y' of this type."""
     return net + layer(kind, bottoms, "y", f"{message} {{ {fields} }} {more}" if message else more)
+
+
+FOUND = one("DetectionOutput", "detection_output_param", "num_classes: 3 nms_param { }",
+            inputs(loc=(1, 8), conf=(1, 6), prior=(1, 2, 8), first=(1, 4)), "loc conf prior first")
 
 
 TABLES = [
@@ -354,6 +360,57 @@ TABLES = [
     Table("SoftmaxParameter", one("Softmax", "softmax_param"), "softmax_param", [ENGINE, AXES[0]]),
     Table("TileParameter", one("Tile", "tile_param", "tiles: 2"), "tile_param", [
         AXES[0], Row("tiles", "there must be a copy", zero=ERROR, negative=ERROR, missing=(ERROR, "clear tiles"))]),
+
+    # --- detection ------------------------------------------------------------------------------------------------
+    Table("PermuteParameter", one("Permute", "permute_param"), "permute_param", [
+        Row("order", "each axis once", zero=ALLOWED, alone=(ERROR, "order: 1 order: 1"))]),
+    Table("NormalizeParameter", one("Normalize", "norm_param"), "norm_param", [
+        Row("across_spatial", "a choice"), Row("channel_shared", "a choice"),
+        Row("scale_filler", "see FillerParameter"),
+        Row("eps", "0 divides 0 by 0 where a vector is all 0; below 0 it makes roots of negative numbers", zero=WARNING,
+            negative=ERROR, nan=ERROR, inf=ERROR)]),
+    Table("FaceNormalizeParameter", one("Normalize", "normalize_param"), "normalize_param", [
+        Row("normalize_type", "L1 or L2", empty=ERROR), Row("fix_gradient", "a choice"),
+        Row("bp_norm", "needs the second top", alone=(WARNING, "bp_norm: true"))]),
+    Table("PriorBoxParameter", one("PriorBox", "prior_box_param", "min_size: 3", bottoms="x x"), "prior_box_param", [
+        Row("min_size", "at least a pixel", missing=(ERROR, "clear min_size"), **BELOW_OR_AT_0),
+        Row("max_size", "larger than its min_size", alone=(ERROR, "max_size: 4 max_size: 5"), **BELOW_OR_AT_0),
+        Row("aspect_ratio", "a ratio of sides", **BELOW_OR_AT_0),
+        Row("flip", "there must be a ratio", alone=(WARNING, "flip: true")),
+        Row("clip", "a choice"),
+        Row("variance", "a divisor in training; one, or four", alone=(ERROR, "variance: 1 variance: 1"),
+            **BELOW_OR_AT_0),
+        Row("img_size", "0 is not given", zero=ALLOWED, alone=(ERROR, "img_size: 5 img_h: 5 img_w: 5")),
+        Row("img_h", "0 is not given", zero=ALLOWED, context="img_w: 5", alone=(ERROR, "img_h: 5")),
+        Row("img_w", "0 is not given", zero=ALLOWED, context="img_h: 5", alone=(ERROR, "img_w: 5")),
+        Row("step", "0 is not given, as in Caffe", alone=(ERROR, "step: 5 step_h: 5 step_w: 5"), **NOT_BELOW_0),
+        Row("step_h", "0 is not given, as in Caffe", context="step_w: 5", alone=(ERROR, "step_h: 5"), **NOT_BELOW_0),
+        Row("step_w", "0 is not given, as in Caffe", context="step_h: 5", alone=(ERROR, "step_w: 5"), **NOT_BELOW_0),
+        Row("offset", "any place", alone=(WARNING, "offset: 0 offset_h: 1 offset_w: 1"), **NUMBER),
+        Row("offset_h", "any place", context="offset_w: 1", alone=(ERROR, "offset_h: 1"), **NUMBER),
+        Row("offset_w", "any place", context="offset_h: 1", alone=(ERROR, "offset_w: 1"), **NUMBER)]),
+    Table("DetectionOutputParameter", FOUND, "detection_output_param", [
+        Row("num_classes", "there must be a class", zero=ERROR, missing=(ERROR, "clear num_classes")),
+        Row("share_location", "a choice"),
+        Row("background_label_id", "below 0 there is no background", zero=ALLOWED, negative=ALLOWED),
+        Row("nms_param", "see NonMaximumSuppressionParameter"),
+        Row("save_output_param", "minicaffe writes no files of detections",
+            alone=(WARNING, 'save_output_param { output_directory: "found" }')),
+        Row("code_type", "a choice"),
+        Row("keep_top_k", "below 0 all are kept", zero=WARNING, negative=ALLOWED),
+        Row("variance_encoded_in_target", "a choice"),
+        Row("confidence_threshold", "scores may be any numbers", **NUMBER),
+        Row("visualize", "documented: minicaffe opens no window"),
+        Row("visualize_threshold", "documented: minicaffe opens no window", **NUMBER),
+        Row("save_file", "documented: minicaffe writes no video", empty=ALLOWED),
+        Row("objectness_score", "scores may be any numbers", **NUMBER),
+        Row("output_logits", "of jolibrain's fork", alone=(ERROR, "output_logits: true"))]),
+    Table("NonMaximumSuppressionParameter", FOUND, "detection_output_param.nms_param", [
+        Row("nms_threshold", "at 0 boxes may only touch", **NOT_BELOW_0),
+        Row("top_k", "below 0 all are looked at", zero=WARNING, negative=ALLOWED),
+        Row("eta", "a factor that makes the threshold smaller", **BELOW_OR_AT_0),
+        Row("soft_nms", "of jolibrain's fork", alone=(ERROR, "soft_nms: true")),
+        Row("theta", "of soft_nms", zero=WARNING, negative=WARNING, nan=ERROR, inf=ERROR)]),
 
     # --- losses -------------------------------------------------------------------------------------------------
     Table("AccuracyParameter", one("Accuracy", "accuracy_param", "", VECTORS + LABELS, "x label"), "accuracy_param", [

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+from extras import needs
 from run_layer import normal, run_forward
 
 from minicaffe import kernels
@@ -121,6 +122,19 @@ def test_given_sizes_of_the_image_and_the_steps():
     np.testing.assert_allclose(np.diff(priors("min_size: 20 step: 16", W=3)[0, 0, :, 0, 0]), 16 / 200, rtol=1e-12)
 
 
+def test_several_offsets():
+    """TextBoxes lays the boxes of each size around several centres, one after the other."""
+    sizes = "min_size: 20 max_size: 45 aspect_ratio: 2"
+    both = priors(f"{sizes} offset_h: 0.5 offset_w: 0.25 offset_h: 1 offset_w: 0.5", H=2, W=3)
+    apart = [priors(f"{sizes} offset_h: {y} offset_w: {x}", H=2, W=3) for y, x in ((0.5, 0.25), (1, 0.5))]
+
+    assert both.shape == (2, 2, 3, 8, 4)
+    np.testing.assert_allclose(both[..., ::2, :], apart[0], rtol=1e-12)
+    np.testing.assert_allclose(both[..., 1::2, :], apart[1], rtol=1e-12)
+    np.testing.assert_allclose(apart[1], priors(f"{sizes} offset: 0.5", H=2, W=3) + np.array(
+        [[[[[0, 25 / 100, 0, 25 / 100]]]], [[[[0, 0, 0, 0]]]]]), rtol=1e-12, atol=1e-12)
+
+
 def test_another_map_gives_other_boxes():
     """A layer that has made the boxes of one map makes those of the next anew."""
     layer = make(PriorBoxLayer, "min_size: 20")
@@ -144,6 +158,7 @@ def test_another_map_gives_other_boxes():
     ("min_size: 9 step: 5 step_w: 5", "step cannot stand beside step_h and step_w"),
     ("min_size: 9 img_h: 5", "img_h needs img_w beside it"),
     ("min_size: 9 step_w: 5", "step_w needs step_h beside it"),
+    ("min_size: 9 offset_h: 1", r"offset_h must be given as often as offset_w \(0 times\), got \[1.0\]"),
     ("min_size: 9 step: -1", "step must be at least 0"),
 ])
 def test_prior_box_refuses(fields, message):
@@ -457,3 +472,23 @@ def test_a_small_detector_end_to_end(each_engine):
 
         np.testing.assert_allclose(net.blobs["found"].data[0, 0], want, rtol=0, atol=1e-5)
     assert len(sizes) > 1
+
+
+def test_a_small_detector_against_opencv():
+    """OpenCV's module dnn finds the same boxes with the same weights, in another order, and fills up with zeros."""
+    cv2 = needs("cv2")
+    definition = text.parse(SSD.replace("min_size: 8", "min_size: 8 clip: false").replace(
+        "num_classes: 3", "num_classes: 3 share_location: true background_label_id: 0"), NetParameter())
+    net = Net(definition, TEST)
+    image = normal(2, 3, 24, 32).astype(np.float32)
+    net.blobs["image"].data[...] = image
+    net.forward()
+    got = net.blobs["found"].data[0, 0]
+    theirs = cv2.dnn.readNetFromCaffe(np.frombuffer(text.format(definition).encode(), np.uint8),
+                                      np.frombuffer(net.to_proto().SerializeToString(), np.uint8))
+    theirs.setInput(image)
+    want = theirs.forward("found")[0, 0]
+
+    assert len(got) > 2
+    got, want = (rows[np.lexsort((-rows[:, 2], rows[:, 0]))] for rows in (got, want[want[:, 2] > 0]))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)

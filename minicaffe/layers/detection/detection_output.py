@@ -66,6 +66,8 @@ class DetectionOutputLayer(Layer):
         self.check_effect(len(bottom) > 3, "objectness_score", "there is no bottom 3, the scores of a first stage")
         self.check_effect(not p.save_output_param.output_directory, "save_output_param",
                           "minicaffe writes no files of detections")
+        self.caution(p.keep_top_k != 0, "keep_top_k", "is 0, so no box is kept")
+        self.caution(nms.top_k != 0 or not nms.HasField("top_k"), "nms_param.top_k", "is 0, so no box is looked at")
         self.top_k = nms.top_k if nms.HasField("top_k") and nms.top_k >= 0 else None
         self.least = p.confidence_threshold if p.HasField("confidence_threshold") else LOWEST
         self.L = 1 if p.share_location else p.num_classes

@@ -16,7 +16,8 @@ class PriorBoxLayer(Layer):
     """Lay boxes of several sizes and shapes around the centre of every cell of a feature map.
 
     BVLC's Caffe does not have it. SSD's fork and all forks made from it have it, and they agree. OpenCV keeps the
-    fraction of min_size and max_size, which the forks cut off.
+    fraction of min_size and max_size, which the forks cut off, and clips where clip is absent. offset_h and offset_w
+    are of TextBoxes. FaceBoxes' fork lays 16 boxes for min_size 32 and 4 for 64, which this layer does not.
 
     Forward   centre of cell (i, j): ((j + offset) · step_w, (i + offset) · step_h)
               sizes (w, h) in pixels, in this order, for each min_size m with its max_size M:
@@ -33,12 +34,13 @@ class PriorBoxLayer(Layer):
               (repeated; 1 is always there), flip (the reciprocal of each aspect ratio as well, true), clip (limit
               corners to 0 and 1, false), variance (one number, or four; absent: 0.1), img_size or img_h and img_w
               (absent or 0: the size of the image), step or step_h and step_w (absent or 0: image size / map
-              size), offset (0.5)
+              size), offset (0.5), offset_h and offset_w (in place of offset: each pair of them gives all boxes again,
+              around another centre; the boxes of one size follow each other)
     In place  no: the top has a shape of its own
     Errors    LayerError when min_size is absent or below 1, when max_size is not one for each min_size, or not larger,
               when an aspect_ratio or a variance is not positive, when variance stands neither once nor four times,
               when img_size stands beside img_h or step beside step_h, or one of a pair stands alone, when a bottom has
-              not 4 axes, when a gradient is asked for
+              not 4 axes, when offset_h is not given as often as offset_w, when a gradient is asked for
     See       Liu et al., SSD, ECCV 2016, §2.2
     """
 
@@ -61,6 +63,10 @@ class PriorBoxLayer(Layer):
         self.check(len(p.variance) in (0, 1, 4), "variance", "must be given once, or once for each of the four numbers")
         self.check(min(p.variance, default=1) > 0, "variance", "must be positive")
         self.variances = [*(p.variance or [0.1])] * (1 if len(p.variance) == 4 else 4)
+        self.check(len(p.offset_h) == len(p.offset_w), "offset_h", f"must be given as often as offset_w "
+                   f"({len(p.offset_w)} times)")
+        self.check_effect(not p.offset_h, "offset", "offset_h and offset_w stand in its place")
+        self.offsets = np.array([*zip(p.offset_w, p.offset_h, strict=True)] or [(p.offset, p.offset)])
         self.image_size = self._pair("img_size", "img_h", "img_w")
         self.steps = self._pair("step", "step_h", "step_w")
         self.check_effect(bool(p.aspect_ratio), "flip", "there is no aspect_ratio")
@@ -72,7 +78,7 @@ class PriorBoxLayer(Layer):
             if blob.num_axes != 4:
                 self.fail(f"bottom[{i}] must have 4 axes (N, C, H, W), got {blob.num_axes}: {blob.shape}")
         (H, W), image = bottom[0].shape[2:], bottom[1].shape[2:]
-        top[0].reshape((1, 2, 4 * H * W * len(self.box_sizes)))
+        top[0].reshape((1, 2, 4 * H * W * len(self.box_sizes) * len(self.offsets)))
         if self.made_for != (H, W, image) and not self.shapes_only:
             self.priors = self._priors(H, W, *(image if 0 in self.image_size else self.image_size))
             self.made_for = H, W, image
@@ -122,9 +128,10 @@ class PriorBoxLayer(Layer):
         """Return the top's data, computed in float64."""
         # max, because an empty map would divide by 0
         step_h, step_w = self.steps if all(self.steps) else (image_h / max(1, H), image_w / max(1, W))
-        y, x = np.meshgrid((np.arange(H) + self.param.offset) * step_h, (np.arange(W) + self.param.offset) * step_w,
-                           indexing="ij")
-        centres, halves = np.stack([x, y], axis=-1)[:, :, np.newaxis], self.box_sizes / 2
+        y, x = np.meshgrid(np.arange(H), np.arange(W), indexing="ij")
+        cells = np.stack([x, y], axis=-1).reshape(H, W, 1, 1, 2)
+        # (H, W, sizes, offsets, 2)
+        centres, halves = (cells + self.offsets) * [step_w, step_h], self.box_sizes[:, np.newaxis] / 2
         boxes = np.concatenate([centres - halves, centres + halves], axis=-1) / [image_w, image_h, image_w, image_h]
         if self.param.clip:
             boxes = boxes.clip(0, 1)
