@@ -53,6 +53,14 @@ def labels(classes: int, *shape: int, batch: int | None = 0) -> Feed:
     return Feed(shape, lambda rng, size: rng.integers(classes, size=size), batch)
 
 
+def places(count: int, *shape: int) -> Feed:
+    """In each plane of (N, C, H, W), places from 0 to count − 1, each at most once."""
+    def draw(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        planes = [rng.permutation(count)[:size[2] * size[3]] for _ in range(size[0] * size[1])]
+        return np.array(planes).reshape(size)
+    return Feed(shape, draw)
+
+
 def given(values: Any) -> Feed:
     """These values, whatever the batch."""
     values = np.asarray(values)
@@ -173,6 +181,8 @@ ACTIVATION = [
     Case("Power", "power_param { power: 0 }", name="constant", gradient={"zeros": [0]}),
     Case("ReLU", kinks=(0,)),
     Case("ReLU", "relu_param { negative_slope: 0.1 }", kinks=(0,), name="leaky"),
+    Case("ReLU6", bottoms=[uniform(-3, 9, *X)], kinks=(0, 6)),
+    Case("ReLU6", "relu6_param { negative_slope: 0.1 }", [uniform(-3, 9, *X)], kinks=(0, 6), name="leaky"),
     Case("Scale", "scale_param { bias_term: true }"),
     Case("Scale", "scale_param { axis: 0 }", [X, (2, 7)], name="two_bottoms"),
     Case("Sigmoid"),
@@ -212,6 +222,9 @@ NORMALIZATION += [
 ]
 
 RECURRENT_CASES = [
+    Case("ContinuationIndicator", "continuation_indicator_param { time_step: 5 axis: 1 }", [normal(5, 3, 4, batch=1)],
+         gradient={"zeros": [0]}),
+    Case("ContinuationIndicator", "continuation_indicator_param { time_step: 5 batch_size: 3 }", [], name="crnn"),
     Case("LSTM", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], skip=UNASKED),
     Case("LSTM", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3), (3, 4)], skip=UNASKED, name="static"),
     Case("LSTM", RECURRENT + "expose_hidden: true }",
@@ -255,6 +268,8 @@ LOSS = [
 
 UTILITY = [
     Case("ArgMax", "argmax_param { out_max_val: true top_k: 2 }", [apart(*X)], gradients=()),
+    Case("Axpy", bottoms=[(2, 7), X, X]),
+    Case("Axpy", bottoms=[(2, 7, 1, 1), X, X], name="four_axes"),
     Case("BatchReindex", bottoms=[X, given([1, 0, 1, 1])], gradients=(0,), skip=NO_BATCH),
     Case("Concat", bottoms=[(2, 7, 5), (2, 3, 5)]),
     Case("Concat", "concat_param { axis: -1 }", [(2, 7, 5), (2, 7, 3), (2, 7, 4)], name="three"),
@@ -273,12 +288,15 @@ UTILITY = [
     Case("Reduction", "reduction_param { operation: SUMSQ axis: -2 coeff: 0.5 }"),
     Case("Reduction", "reduction_param { operation: ASUM axis: 1 }", [apart(*X)], name="absolute"),
     Case("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 3 } }"),
+    Case("Reverse", "reverse_param { axis: -2 }"),
+    Case("ShuffleChannel", "shuffle_channel_param { group: 3 }", [(2, 12, 5, 7)]),
     Case("Silence", bottoms=[X, (2, 4)], tops=0, gradient={"zeros": [0, 1]}),
     Case("Slice", "slice_param { slice_point: 2 slice_point: 3 }", tops=3),
     Case("Softmax"),
     Case("Softmax", "softmax_param { axis: -1 }", name="last_axis"),
     Case("Split", tops=3),
     Case("Tile", "tile_param { axis: 2 tiles: 3 }"),
+    Case("Transpose", "transpose_param { dim: 2 dim: 0 dim: 3 dim: 1 }"),
 ]
 
 VISION = [
@@ -287,15 +305,28 @@ VISION = [
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",
          [(2, 3, 4, 5, 7)], name="three_axes", skip={"replay": "three spatial axes go to the reference"}),
+    Case("ConvolutionDepthwise", "convolution_param { num_output: 14 kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [(2, 7, 5, 4), (2, 7, 3, 1)], gradients=(0,)),
     Case("Deconvolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("CropCenter", "crop_center_param { crop_size: 0 crop_size: 1 crop_size: 2 crop_size: 0 }"),
+    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 bias_term: false }"),
+    Case("DepthwiseConvolution", "convolution_param { num_output: 7 kernel_size: 3 pad: 1 group: 7 }"),
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Interp", "interp_param { height: 11 width: 4 }"),
+    Case("Interp", "interp_param { use_blob_size: true }", [(2, 3, 7, 5), (2, 4, 11, 6)], gradients=(0,),
+         name="reference"),
+    Case("Interp", "interp_param { zoom_factor: 3 shrink_factor: 2 pad_beg: -1 pad_end: -2 }", [(2, 4, 9, 7)],
+         name="factors"),
     Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", [apart(*X)]),
     Case("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", name="average"),
     Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 ceil_mode: false }", [apart(2, 7, 8, 6)], name="floor"),
     Case("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }", [uniform(0.5, 2, *X)], name="stochastic"),
     Case("Pooling", "pooling_param { kernel_size: 2 }", [apart(*X)], tops=2, gradient={"tops": [0]}, name="mask"),
+    Case("Reorg", "reorg_param { stride: 2 }", [(3, 8, 4, 6)]),
+    Case("Reorg", "reorg_param { stride: 2 reverse: true }", [(2, 8, 3, 5)], name="reverse"),
     Case("SPP", "spp_param { pyramid_height: 2 }", [apart(2, 3, 7, 5)]),
+    Case("Upsample", "upsample_param { scale: 2 }", [(2, 3, 4, 5), places(80, 2, 3, 4, 5)], gradients=(0,)),
+    Case("Upsample", "upsample_param { scale_h: 3 scale_w: 2 }", name="nearest"),
 ]
 
 

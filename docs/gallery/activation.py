@@ -135,6 +135,18 @@ def relu(canvas: Canvas) -> None:
     name_slopes(slope, [(-3.7, -0.12, "α = 0"), (-3.7, 0.25, "α = 0.1")])
 
 
+@drawing("ReLU6")
+def relu6(canvas: Canvas) -> None:
+    """Between 0 and 6 the numbers pass, and so do their gradients. Above 6 they become 6. Below 0 they become 0, or
+    pass by the small slope α (dashed).
+    """
+    leaky = "relu6_param { negative_slope: 0.1 }"
+    _, slope = curves(canvas, "ReLU6", (-6, 10), (-2, 8), (-0.3, 1.3), breaks=[0, 6], dots=[3],
+                      variants=[("", "α = 0", (-5.4, 0.6)), (leaky, "α = 0.1", (-5.4, -1.5))],
+                      ticks=([-3, 0, 3, 6, 9], [0, 3, 6], [0, 0.5, 1]))
+    name_slopes(slope, [(-5.4, -0.14, "α = 0"), (-5.4, 0.25, "α = 0.1")])
+
+
 @drawing("Sigmoid")
 def sigmoid(canvas: Canvas) -> None:
     """All numbers become numbers between 0 and 1. The slope is at most 1/4, and nearly 0 far away from x = 0."""

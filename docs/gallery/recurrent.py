@@ -177,3 +177,19 @@ def lstm_unit(canvas: Canvas) -> None:
     canvas.text(568, 140, f"o = {number(value['o'])}", "mono")
     canvas.arrow((573, tanh.y), (606, tanh.y))
     canvas.text(612, tanh.y + 4, f"h = {number(ran['h'].item())}", "mono strong")
+
+
+@drawing("ContinuationIndicator")
+def continuation_indicator(canvas: Canvas) -> None:
+    """A column for each sequence, and a row for each time step. All sequences begin at the first step, where a 0 (lit)
+    makes LSTM and RNN forget the state of the batch before.
+    """
+    ran = run('layer { type: "ContinuationIndicator" top: "y" continuation_indicator_param { time_step: 4 '
+              "batch_size: 3 } }")
+    y = canvas.grid(60, 6, ran["y"], "y", lit=[(0, n) for n in range(3)])
+    for t in range(4):
+        canvas.label(52, y.cell(t, 0).y, f"t = {t}", "end", "mono quiet")
+    box = canvas.box(240, y.box.y - 14, "LSTM or RNN", width=120)
+    canvas.arrow((y.box.right + 10, box.y), (box.left - 4, box.y))
+    canvas.label((y.box.right + box.left) / 2 + 4, box.y - 14, "cont", kind="mono quiet")
+    canvas.text(390, box.y + 5, "its second bottom", "quiet")

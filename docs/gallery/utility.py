@@ -333,3 +333,65 @@ def permute(canvas: Canvas) -> None:
     across(canvas, x, y)
     canvas.label((x.box.right + y.box.left) / 2, x.box.y - 14, "order 0 2 1", kind="quiet")
     across(canvas, dy, dx, "line back")
+
+
+@drawing("Axpy")
+def axpy(canvas: Canvas) -> None:
+    """Every channel (row) of x is multiplied by its own number in a, and z is added. Backward, da adds up dy · x of
+    each channel, dx is dy times a, and dz is dy itself.
+    """
+    ran = run('layer { type: "Axpy" bottom: "a" bottom: "x" bottom: "z" top: "y" }', a=[[2, 0]],
+              x=[[[1, 2, 3], [4, 5, 6]]], z=[[[10, 10, 10], [20, 20, 20]]], dy=[[[1, 0, 1], [0, 1, 0]]])
+    a = canvas.grid(6, 6, ran["a"].T, "a[n]", lit=[(0, 0)])
+    canvas.sign(50, a.box.y, "·")
+    canvas.grid(68, 6, ran["x"][0], "x[n]", lit=row(0, 3))
+    canvas.sign(164, a.box.y, "+")
+    canvas.grid(182, 6, ran["z"][0], "z[n]", lit=row(0, 3))
+    canvas.sign(294, a.box.y, "=")
+    canvas.grid(312, 6, ran["y"][0], "y[n]", lit=row(0, 3))
+    dy = canvas.grid(6, 100, ran["dy"][0], "dy[n]", kind="diff", lit=row(0, 3))
+    place = canvas.grid(150, 100, ran["da"].T, "da[n]", kind="diff", lit=[(0, 0)])
+    across(canvas, dy, place, "line back")
+    canvas.grid(240, 100, ran["dx"][0], "dx[n]", kind="diff", lit=row(0, 3))
+    canvas.grid(370, 100, ran["dz"][0], "dz[n]", kind="diff", lit=row(0, 3))
+
+
+@drawing("ShuffleChannel")
+def shuffle_channel(canvas: Canvas) -> None:
+    """Six channels in two groups. As a table with a row for each group, they are read column by column: so the first
+    channels of all groups (lit) come first. Backward reads the table row by row again.
+    """
+    ran = run('layer { type: "ShuffleChannel" bottom: "x" top: "y" shuffle_channel_param { group: 2 } }',
+              x=[[0, 1, 2, 10, 11, 12]])
+    x = canvas.grid(6, 32, ran["x"][0], "x, by channel", lit=[(0, 0), (0, 3)])
+    canvas.bracket_below(x.box.left + 2, x.box.x - 2, x.box.bottom + 5, "group 0")
+    canvas.bracket_below(x.box.x + 2, x.box.right - 2, x.box.bottom + 5, "group 1")
+    table = canvas.grid(240, 19, ran["x"].reshape(2, 3), "as a table", lit=columns(0, 1, 2))
+    y = canvas.grid(400, 32, ran["y"][0], "y, by channel", lit=[(0, 0), (0, 1)])
+    across(canvas, x, table)
+    across(canvas, table, y)
+
+
+@drawing("Transpose")
+def transpose(canvas: Canvas) -> None:
+    """The two axes change places: row 0 of x (lit) becomes column 0 of y. Backward puts the axes of dy back."""
+    ran = example("Transpose")
+    x = canvas.grid(6, 19, ran["x"], "x", lit=row(0, 3))
+    y = canvas.grid(180, 6, ran["y"], "y", lit=columns(0, 1, 3))
+    dy = canvas.grid(360, 6, ran["dy"], "dy", kind="diff", lit=columns(0, 1, 3))
+    dx = canvas.grid(520, 19, ran["dx"], "dx", kind="diff", lit=row(0, 3))
+    across(canvas, x, y)
+    canvas.label((x.box.right + y.box.left) / 2, x.box.y - 14, "dim 1 0", kind="quiet")
+    across(canvas, dy, dx, "line back")
+
+
+@drawing("Reverse")
+def reverse(canvas: Canvas) -> None:
+    """Axis 0 is turned around: the last row of x (lit) is the first of y. Backward turns dy around in the same way."""
+    ran = example("Reverse")
+    x = canvas.grid(6, 6, ran["x"], "x", lit=row(2, 2))
+    y = canvas.grid(160, 6, ran["y"], "y", lit=row(0, 2))
+    dy = canvas.grid(330, 6, ran["dy"], "dy", kind="diff", lit=row(0, 2))
+    dx = canvas.grid(490, 6, ran["dx"], "dx", kind="diff", lit=row(2, 2))
+    across(canvas, x, y)
+    across(canvas, dy, dx, "line back")

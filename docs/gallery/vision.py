@@ -192,3 +192,125 @@ def crop(canvas: Canvas) -> None:
     diff = canvas.grid(346, 86, dy, "dy", kind="diff", lit=square(0, 0, 2, 3))
     down = canvas.grid(490, 32, ran["dx"][0, 0], "dx", kind="diff", lit=kept)
     canvas.arrow((diff.box.right + 8, diff.box.y), (down.box.left - 8, diff.box.y), kind="line back")
+
+
+@drawing("DepthwiseConvolution")
+def depthwise_convolution(canvas: Canvas) -> None:
+    """Each channel has a filter of its own and makes a channel of y. A Convolution with group 1 would add the products
+    of all channels up instead. With two channels, group is 2.
+    """
+    _depthwise(canvas, "DepthwiseConvolution", "group: 2")
+
+
+@drawing("DepthwiseConv")
+def depthwise_conv(canvas: Canvas) -> None:
+    """The same layer as DepthwiseConvolution, under another name: each channel has a filter of its own."""
+    _depthwise(canvas, "DepthwiseConv", "group: 2")
+
+
+@drawing("ConvolutionDepthwise")
+def convolution_depthwise(canvas: Canvas) -> None:
+    """Each channel has filters of its own, here one, and makes a channel of y. No group is given: it is the number of
+    channels.
+    """
+    _depthwise(canvas, "ConvolutionDepthwise", "")
+
+
+def _depthwise(canvas: Canvas, layer: str, group: str) -> None:
+    """Draw two channels with a filter each."""
+    ran = run(f'layer {{ type: "{layer}" bottom: "x" top: "y" convolution_param {{ num_output: 2 kernel_size: 2 '
+              f'bias_term: false {group} }} }}', x=[[[[1, 2, 3], [4, 5, 6]], [[1, 0, 2], [0, 3, 1]]]],
+              w=[[[[1, 0], [0, 1]]], [[[2, 1], [0, 1]]]])
+    for k in range(2):
+        top = 6 + 92 * k
+        x = canvas.grid(6, top, ran["x"][0, k], f"x[n, {k}]", lit=square(0, 0, 2, 2))
+        canvas.frame(x.part(range(0, 2), range(1, 3)), "window second")
+        canvas.sign(x.box.right + 24, x.box.y, "·")
+        w = canvas.grid(x.box.right + 48, top, ran["w"][k, 0], f"w[{k}]", kind="learned", lit=square(0, 0, 2, 2))
+        canvas.sign(w.box.right + 22, w.box.y, "=")
+        y = canvas.grid(w.box.right + 44, top + 13, ran["y"][0, k], f"y[n, {k}]", lit=[(0, 0)])
+        canvas.frame(y.cell(0, 1), "window second")
+        products = " + ".join(f"{number(a)}·{number(b)}" for a, b in
+                              zip(ran["w"][k, 0].ravel(), ran["x"][0, k, :2, :2].ravel(), strict=True) if a)
+        canvas.label(y.box.right + 24, y.box.y, f"{products} = {number(ran['y'][0, k, 0, 0])}", "start", "mono")
+
+
+@drawing("CropCenter")
+def crop_center(canvas: Canvas) -> None:
+    """One row is cut off above and below, and two columns on the left and on the right. Backward, the gradient goes to
+    the middle, and there is 0 around it.
+    """
+    ran = run('layer { type: "CropCenter" bottom: "x" top: "y" crop_center_param { crop_size: 0 crop_size: 0 '
+              "crop_size: 1 crop_size: 2 } }", x=np.arange(1, 25).reshape(1, 1, 4, 6), dy=[[[[1, 2], [3, 4]]]])
+    kept = square(1, 2, 2, 2)
+    faint = [place for place in square(0, 0, 4, 6) if place not in kept]
+    x = canvas.grid(6, 6, ran["x"][0, 0], "x", lit=kept, faint=faint)
+    y = canvas.grid(230, 32, ran["y"][0, 0], "y", lit=square(0, 0, 2, 2))
+    dy = canvas.grid(360, 32, ran["dy"][0, 0], "dy", kind="diff", lit=square(0, 0, 2, 2))
+    dx = canvas.grid(480, 6, ran["dx"][0, 0], "dx", kind="diff", lit=kept)
+    canvas.arrow((x.box.right + 8, x.box.y), (y.box.left - 8, x.box.y))
+    canvas.arrow((dy.box.right + 8, dx.box.y), (dx.box.left - 8, dx.box.y), kind="line back")
+    canvas.text(6, 152, "c_H = 1, c_W = 2", "mono quiet")
+
+
+@drawing("Interp")
+def interp(canvas: Canvas) -> None:
+    """The corners of x (lit) become the corners of y. Between them, a number is a mean of its neighbours: on an edge of
+    two of them, inside of all four. Nearer neighbours count for more.
+    """
+    ran = run('layer { type: "Interp" bottom: "x" top: "y" interp_param { height: 3 width: 5 } }',
+              x=[[[[0, 8], [16, 0]]]], dy=[[[[0, 0, 0, 0, 0], [0, 16, 0, 0, 0], [0, 0, 0, 0, 0]]]])
+    corners = [(0, 0), (0, 4), (2, 0), (2, 4)]
+    x = canvas.grid(6, 19, ran["x"][0, 0], "x", lit=square(0, 0, 2, 2), width=34)
+    y = canvas.grid(120, 6, ran["y"][0, 0], "y", lit=corners, width=34)
+    canvas.frame(y.cell(1, 1), "window second")
+    dy = canvas.grid(336, 6, ran["dy"][0, 0], "dy", kind="diff", width=34)
+    canvas.frame(dy.cell(1, 1), "window second")
+    dx = canvas.grid(552, 19, ran["dx"][0, 0], "dx", kind="diff", width=34)
+    canvas.arrow((x.box.right + 8, x.box.y), (y.box.left - 8, x.box.y))
+    canvas.arrow((dy.box.right + 8, dx.box.y), (dx.box.left - 8, dx.box.y), kind="line back")
+    canvas.text(6, 128, "The framed number: half of each row, and 3/4 of the left and 1/4 of the right column:\n"
+                "1/2 · (3/4 · 0 + 1/4 · 8) + 1/2 · (3/4 · 16 + 1/4 · 0) = " + number(ran["y"][0, 0, 1, 1]), "mono")
+
+
+@drawing("Reorg")
+def reorg(canvas: Canvas) -> None:
+    """The 16 numbers of x, four channels of 2 × 2, are read as one channel of 4 × 4. Its blocks of 2 × 2 give the
+    channels of y: the left top numbers of all blocks are the first one (lit). y has 16 channels of one pixel.
+    """
+    ran = run('layer { type: "Reorg" bottom: "x" top: "y" reorg_param { stride: 2 } }',
+              x=np.arange(16).reshape(1, 4, 2, 2))
+    for c in range(4):
+        canvas.grid(6 + c % 2 * 76, 6 + c // 2 * 84, ran["x"][0, c], f"x[n, {c}]", lit=[(0, 0)] if c % 2 == 0 else [])
+        canvas.grid(430 + c % 2 * 76, 6 + c // 2 * 84, ran["y"].reshape(4, 2, 2)[c], f"o = {c}",
+                    lit=square(0, 0, 2, 2) if c == 0 else [])
+    wide = canvas.grid(230, 32, np.arange(16).reshape(4, 4), "as 4 × 4 pixels", lit=[(0, 0), (0, 2), (2, 0), (2, 2)])
+    for i, j in np.ndindex(2, 2):
+        canvas.rect(wide.part(range(2 * i, 2 * i + 2), range(2 * j, 2 * j + 2)), "window", 3)
+    canvas.arrow((160, wide.box.y), (wide.box.left - 10, wide.box.y))
+    canvas.arrow((wide.box.right + 10, wide.box.y), (420, wide.box.y))
+    canvas.text(430, 190, "Four numbers are channels 4·o to\n4·o + 3 of y, of one pixel each.", "quiet")
+
+
+@drawing("Upsample")
+def upsample(canvas: Canvas) -> None:
+    """m comes from a MAX Pooling: the place where each window had found its largest number (lit). Upsample puts each
+    number there, and 0 elsewhere. Without m, every number is repeated instead.
+    """
+    picture = np.array([[1, 3, 2, 0], [4, 0, 1, 5]])
+    pooled = run('layer { type: "Pooling" bottom: "x" top: "y" top: "m" pooling_param { kernel_size: 2 stride: 2 } }',
+                 x=picture[None, None])
+    ran = run('layer { type: "Upsample" bottom: "x" bottom: "m" top: "y" }', x=pooled["y"], m=pooled["m"])
+    nearest = run('layer { type: "Upsample" bottom: "x" top: "y" upsample_param { scale: 2 } }', x=pooled["y"])
+    places = cells_where(ran["y"][0, 0] != 0)
+    before = canvas.grid(6, 19, picture, "Pooling's bottom", lit=places)
+    for j in (0, 2):
+        canvas.rect(before.part(range(2), range(j, j + 2)), "window", 3)
+    x = canvas.grid(190, 6, ran["x"][0, 0], "x", lit=square(0, 0, 1, 2))
+    m = canvas.grid(190, 64, ran["m"][0, 0], "m", lit=square(0, 0, 1, 2))
+    canvas.arrow((before.box.right + 8, before.box.y), (x.box.left - 10, x.box.y + 6))
+    canvas.arrow((before.box.right + 8, before.box.y), (m.box.left - 10, m.box.y - 6))
+    y = canvas.grid(330, 19, ran["y"][0, 0], "y, with m", lit=places)
+    canvas.arrow((x.box.right + 10, x.box.y + 6), (y.box.left - 10, y.box.y - 4))
+    canvas.arrow((m.box.right + 10, m.box.y - 6), (y.box.left - 10, y.box.y + 4))
+    canvas.grid(500, 19, nearest["y"][0, 0], "y, without m")

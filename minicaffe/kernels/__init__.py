@@ -50,6 +50,7 @@ from minicaffe.kernels.definitions.regions import (
     region_vote,
     region_vote_grad,
 )
+from minicaffe.kernels.definitions.resizing import interpolate, interpolate_grad, repeat_pixels
 from minicaffe.kernels.definitions.softmax import softmax, softmax_grad
 from minicaffe.kernels.definitions.update import (
     adadelta_update,
@@ -99,6 +100,8 @@ __all__ = [
     "for_images",
     "global_stats",
     "im2col",
+    "interpolate",
+    "interpolate_grad",
     "kernel",
     "kernels",
     "linear",
@@ -125,6 +128,7 @@ __all__ = [
     "region_vote_grad",
     "relu",
     "relu_grad",
+    "repeat_pixels",
     "rmsprop_update",
     "row_sum",
     "scale_channels",

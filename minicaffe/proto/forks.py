@@ -66,10 +66,6 @@ _TYPES = {
     C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
     CTPN: "Lstm Reverse Transpose",
     CRNN: "ContinuationIndicator CtcLoss LabelsequenceAccuracy",
-    "the SENet fork": "Axpy",
-    "the ShuffleNet forks": "ShuffleChannel",
-    "the MobileNet forks": "ReLU6",
-    "the waifu2x fork": "CropCenter",
     "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
     "pl8787's experiments": "ColinearConvolution",
 }

@@ -99,8 +99,9 @@ def test_page(capsys, monkeypatch):
     assert '    type: "LRN"\n' in printed
 
 
-@pytest.mark.parametrize(("name", "near"), [("Convolutoin", "'Convolution'"), ("Relu6", "the MobileNet forks"),
-                                            ("ReLULayer", "'ReLU'"), ("qqqq", "minicaffe layers lists all")])
+@pytest.mark.parametrize(("name", "near"), [
+    ("Convolutoin", "'Convolution'"), ("ReLULayer", "'ReLU'"), ("CenterLoss", "the face recognition forks"),
+    ("qqqq", "minicaffe layers lists all")])
 def test_unknown_name(name, near, capsys):
     """A misspelt type is an error of status 1 which names those that resemble it."""
     assert 1 == main(["layers", name])

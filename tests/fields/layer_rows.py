@@ -115,7 +115,9 @@ TABLES = [
             "spp_param", "reshape_param", "log_param", "flatten_param", "reduction_param", "embed_param",
             "tile_param", "batch_norm_param", "elu_param", "bias_param", "scale_param", "input_param", "crop_param",
             "parameter_param", "recurrent_param", "swish_param", "clip_param", "proposal_param", "psroi_pooling_param",
-            "roi_pooling_param", "smooth_l1_loss_param")],
+            "roi_pooling_param", "smooth_l1_loss_param",
+            "continuation_indicator_param", "crop_center_param", "interp_param", "relu6_param", "reorg_param",
+            "reverse_param", "shuffle_channel_param", "transpose_param", "upsample_param")],
     ]),
     Table("ParamSpec", one("InnerProduct", "inner_product_param", "num_output: 2", more="param { }"), "param", [
         Row("name", "'' is no name, and nothing is shared", empty=ALLOWED),

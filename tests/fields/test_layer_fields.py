@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from layer_rows import TABLES, VECTORS, one
+from fork_rows import FORK_TABLES
+from layer_rows import TABLES as CAFFES_TABLES
+from layer_rows import VECTORS, one
 from rows import ALLOWED, ERROR, ODD, WARNING, columns, filled, outcome, put
 
 from minicaffe import TRAIN, Net
@@ -13,6 +15,7 @@ from minicaffe.io import image
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 
+TABLES = [*CAFFES_TABLES, *FORK_TABLES]
 NOT_DEFINITIONS = {"V1LayerParameter", "V0LayerParameter", "BlobProto"}
 CELLS = [(table, row, column, expected) for table in TABLES for row in table.rows
          for column, expected in row.expected()]

@@ -227,6 +227,25 @@ def test_crop_and_scale():
     np.testing.assert_array_equal(out, [np.zeros((1, 2, 3)), np.full((1, 2, 3), 24)])
 
 
+def test_interpolate_and_back():
+    """Two pixels become three places: the middle one is their mean, and its gradient is shared by them."""
+    x, y = floats([[[[9, 2, 6]]]]), np.full((1, 1, 1, 3), np.nan, np.float32)
+    kernels.interpolate(x, (0, 1), (1, 2), y)
+    dx = np.full_like(x, np.nan)
+    kernels.interpolate_grad(floats([[[[10, 4, 1]]]]), (0, 1), (1, 2), dx)
+
+    np.testing.assert_array_equal(y, [[[[2, 4, 6]]]])
+    np.testing.assert_array_equal(dx, [[[[0, 12, 3]]]])
+
+
+def test_repeat_pixels():
+    """Each pixel is three wide and two high."""
+    y = np.full((1, 1, 2, 6), np.nan, np.float32)
+    kernels.repeat_pixels(floats([[[[5, 7]]]]), (2, 3), y)
+
+    np.testing.assert_array_equal(y[0, 0], [[5, 5, 5, 7, 7, 7]] * 2)
+
+
 def test_nms():
     """Box 1 shares 12 of 20 with box 0, which is better; box 2 shares 4 of 20 with each of them, and box 3 nothing."""
     boxes = floats([[1, 1, 5, 5], [2, 1, 6, 5], [1, 4, 5, 6], [7, 7, 9, 9]])

@@ -48,6 +48,16 @@ SLID = [  # x, w, pad, group: more images than the 16 of a register and fewer, f
     ((5, 128, 14, 13), (192, 64, 3, 3), (1, 2), 2),  # by Winograd's minimal filtering
     ((3, 7, 5, 11), (6, 7, 1, 1), (0, 0), 1),
 ]
+DEPTHWISE = [  # x, w, stride, pad, dilation, group: one channel a filter, and one filter a channel, or more
+    ((2, 5, 9, 37), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5),
+    ((1, 7, 6, 4), (7, 1, 3, 3), (1, 1), (0, 2), (1, 1), 7),
+    ((3, 4, 11, 38), (8, 1, 3, 3), (2, 2), (1, 1), (1, 1), 4),
+    ((1, 6, 10, 35), (6, 1, 3, 3), (1, 2), (2, 0), (1, 1), 6),
+    ((2, 3, 13, 8), (9, 1, 3, 3), (1, 1), (2, 2), (2, 2), 3),
+    ((17, 4, 7, 9), (4, 1, 5, 3), (1, 1), (2, 1), (1, 1), 4),
+    ((2, 5, 12, 19), (5, 1, 2, 4), (2, 3), (0, 1), (3, 1), 5),
+    ((1, 66, 23, 57), (66, 1, 3, 3), (1, 1), (1, 1), (1, 1), 66),  # several pieces
+]
 RULES = [  # an update, its histories, its numbers
     ("sgd_update", 1, (0.01, 0.9)), ("nesterov_update", 1, (0.01, 0.9)), ("adagrad_update", 1, (0.01, 1e-3)),
     ("rmsprop_update", 1, (0.01, 0.98, 1e-3)), ("adadelta_update", 2, (1.0, 0.95, 1e-6)),
@@ -244,7 +254,33 @@ def regions_of(name):
 
 REGIONS = ("region_max_pool", "region_max_pool_grad", "region_vote", "region_vote_grad",
            "region_samples", "region_samples_grad")
-OTHERS = {"prelu": prelus, **{name: regions_of(name) for name in REGIONS},
+
+RESIZED = [  # x, the rectangle's start and size, sizes of the other image: larger, smaller, one pixel, several pieces
+    ((2, 3, 7, 5), (0, 0), (7, 5), (13, 17)), ((2, 3, 9, 20), (1, 2), (6, 15), (4, 3)),
+    ((1, 2, 5, 4), (0, 0), (5, 4), (1, 9)), ((3, 1, 6, 8), (2, 3), (1, 1), (5, 7)),
+    ((2, 40, 33, 21), (0, 0), (33, 21), (65, 41))]
+
+
+def interpolations(normal):
+    """Whole images, and parts of them."""
+    for x, start, size, sizes in RESIZED:
+        yield normal(*x), start, size, normal(*x[:2], *sizes)
+
+
+def interpolation_grads(normal):
+    """The same, the other way round."""
+    for x, start, size, dy in interpolations(normal):
+        yield dy, start, size, normal(*x.shape)
+
+
+def repeats(normal):
+    """Both directions by one number, and by two."""
+    for x, scale in (((2, 3, 7, 5), (2, 2)), ((1, 4, 3, 2), (1, 3)), ((3, 2, 5, 9), (4, 1)), ((2, 60, 21, 33), (2, 3))):
+        yield normal(*x), scale, normal(*x[:2], x[2] * scale[0], x[3] * scale[1])
+
+
+OTHERS = {"interpolate": interpolations, "interpolate_grad": interpolation_grads, "repeat_pixels": repeats,
+          "prelu": prelus, **{name: regions_of(name) for name in REGIONS},
           "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
           "negative_power": negative_powers, "take_step": steps, "lstm_unit": lstm_units,
@@ -271,7 +307,7 @@ def cases(name, draw, dtype):
         return
     if name.startswith("correlate"):
         for x, w, stride, pad, dilation, group in [*((x, w, (1, 1), pad, (1, 1), group) for x, w, pad, group in SLID),
-                                                   *SPREAD]:
+                                                   *SPREAD, *DEPTHWISE]:
             y = x[0], w[0], *((s + 2 * p - d * (k - 1) - 1) // t + 1 for s, p, d, k, t in
                               zip(x[2:], pad, dilation, w[2:], stride, strict=True))
             geometry = (stride, pad, dilation, group)
@@ -307,7 +343,8 @@ ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
     "put_slice", "scale_channels", "take_slice", "transpose", "weighted_sum"}
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
-        "max_pool_grad", "nms", "divide_vectors", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
+        "max_pool_grad", "nms", "divide_vectors", "repeat_pixels", "stochastic_pool", "expected_pool",
+        "expected_pool_grad", "take_step",
         "region_max_pool", "region_max_pool_grad", "region_vote_grad", "region_samples",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
@@ -362,8 +399,8 @@ def test_no_kernel_is_left_out():
 
 ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> relative and absolute error
     "softmax": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
-    **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "region_vote",
-                     "region_samples_grad"), (0, 1e-6)),
+    **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
+                     "interpolate_grad", "region_vote", "region_samples_grad"), (0, 1e-6)),
     **dict.fromkeys(("correlate", "correlate_data_grad", "correlate_weight_grad"), (0, 2e-5))}
 
 

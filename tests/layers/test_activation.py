@@ -20,6 +20,7 @@ from minicaffe.layers.activation.log import LogLayer
 from minicaffe.layers.activation.power import PowerLayer
 from minicaffe.layers.activation.prelu import PReLULayer
 from minicaffe.layers.activation.relu import ReLULayer
+from minicaffe.layers.activation.relu6 import ReLU6Layer
 from minicaffe.layers.activation.scale import ScaleLayer
 from minicaffe.layers.activation.sigmoid import SigmoidLayer
 from minicaffe.layers.activation.swish import SwishLayer
@@ -71,6 +72,10 @@ MAPS = {
     "ReLU": (ReLULayer, {}, lambda x: max(x, 0), [0], False),
     "ReLU-leaky": (ReLULayer, {"negative_slope": 0.25}, lambda x: x if x > 0 else 0.25 * x, [0], False),
     "ReLU-negative": (ReLULayer, {"negative_slope": -1}, abs, [0], False),
+    "ReLU6": (ReLU6Layer, {}, lambda x: min(max(x, 0), 6), [0, 6], False),
+    "ReLU6-leaky": (ReLU6Layer, {"negative_slope": 0.25}, lambda x: min(x if x > 0 else 0.25 * x, 6), [0, 6], False),
+    "ReLU6-negative": (ReLU6Layer, {"negative_slope": -8}, lambda x: min(x if x > 0 else -8 * x, 6), [-0.75, 0, 6],
+                       False),
     "Sigmoid": (SigmoidLayer, {}, lambda x: 1 / (1 + math.exp(-x)), [], False),
     "Swish": (SwishLayer, {}, lambda x: x / (1 + math.exp(-x)), [], False),
     "Swish-beta": (SwishLayer, {"beta": -1.5}, lambda x: x / (1 + math.exp(1.5 * x)), [], False),
@@ -210,6 +215,41 @@ def test_relu_kernels(engine, alpha, in_place):
     np.testing.assert_array_equal(positive, x > 0)
     np.testing.assert_array_equal(y, np.where(x > 0, x, np.float32(alpha) * x))
     np.testing.assert_array_equal(dx, np.where(x > 0, dy, np.float32(alpha) * dy))
+
+
+# --- ReLU6 ----------------------------------------------------------------------------------------
+
+
+def test_relu6_by_hand():
+    """Numbers between 0 and 6 and their gradients pass; at 6 itself no gradient does."""
+    x, dy = np.array([-2, 0, 3, 6, 7.0]), np.array([10, 20, 30, 40, 50.0])
+
+    np.testing.assert_array_equal(forward(make(ReLU6Layer), x), [0, 0, 3, 6, 6])
+    np.testing.assert_array_equal(gradient(make(ReLU6Layer), x, dy), [0, 0, 30, 0, 0])
+    np.testing.assert_array_equal(forward(make(ReLU6Layer, negative_slope=0.5), x), [-1, 0, 3, 6, 6])
+    np.testing.assert_array_equal(gradient(make(ReLU6Layer, negative_slope=0.5), x, dy), [5, 10, 30, 0, 0])
+    np.testing.assert_array_equal(gradient(make(ReLU6Layer, negative_slope=-8), np.array([-0.5, -1]), 1.0), [-8, 0])
+
+
+def test_relu6_under_the_name_of_relu():
+    """The slope may stand in relu_param, as in some nets; beside another one in relu6_param it is an error."""
+    x = np.array([-2, 3, 7.0])
+    layer = ReLU6Layer(dtype=np.float64, relu_param={"negative_slope": 0.5})
+    np.testing.assert_array_equal(forward(layer, x), [-1, 3, 6])
+    both = ReLU6Layer(dtype=np.float64, name="unit7", relu_param={"negative_slope": 0.5}, relu6_param={})
+    with pytest.raises(LayerError, match=r"layer 'unit7' \(ReLU6\): relu_param.negative_slope must be that of "
+                                         r"relu6_param, 0, or not be given, got 0.5"):
+        forward(both, x)
+
+
+def test_relu6_is_a_clipped_relu():
+    """It is what Clip makes of ReLU's top, and NaN stays NaN."""
+    x = 5 * normal(*SHAPE)
+    np.testing.assert_array_equal(forward(make(ReLU6Layer), x),
+                                  forward(make(ClipLayer, min=0, max=6), forward(make(ReLULayer), x)))
+
+    for slope in (0, 0.1):
+        assert np.isnan(forward(make(ReLU6Layer, negative_slope=slope), np.array([math.nan]))).all()
 
 
 # --- Sigmoid, TanH, Swish, BNLL -------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""Correlations without column matrices: the choice between the three ways to compute one.
+"""Correlations without column matrices: the choice between the four ways to compute one.
 
 Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
+Filters that read one channel each slide over the images as they lie (depthwise.py).
 Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
 (planes.py).
 Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
@@ -15,7 +16,7 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import interleaved, layout, planes, winograd, words
+from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, words
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
@@ -100,6 +101,9 @@ def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: S
 def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
            out: np.ndarray) -> None:
     """out = b + w ⋆ x: interleaved where images fill blocks that stay in a cache, the other images as planes."""
+    if depthwise.fits(w, stride, group):
+        depthwise.correlate(x, w, b, stride, pad, dilation, group, out)
+        return
     at = _geometry(x, w, out, stride, pad, dilation)
     fits_cache = not at.bare and w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
     whole = len(x) // VECTOR * VECTOR if fits_cache else 0

@@ -99,6 +99,13 @@ def evens(typing: Any, a: Any, b: Any) -> Any:
     return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
 
 
+@intrinsic
+def odds(typing: Any, a: Any, b: Any) -> Any:
+    """Elements 1, 3, 5, … of two vectors seen as one."""
+    every_other = range(1, 2 * VECTOR, 2)
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
+
+
 def _zip(a: int) -> Any:
     """Elements of two vectors in turn, from element `a` on."""
     order = [a + i // 2 + i % 2 * VECTOR for i in range(VECTOR)]
@@ -136,6 +143,12 @@ def plus(typing: Any, a: Any, b: Any) -> Any:
 def times(typing: Any, a: Any, b: Any) -> Any:
     """a · b."""
     return _made_of(lambda builder, a, b: builder.fmul(a, b), floats, floats, floats)
+
+
+@intrinsic
+def plus_times(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a + b · c, rounded once."""
+    return _made_of(lambda builder, a, b, c: registers.fma(builder, b, c, a), floats, floats, floats, floats)
 
 
 @intrinsic

@@ -26,9 +26,8 @@ class ConvolutionBase(Layer):
         self.window = conv_window(self, len(shape) - self.axis - 1)
         self.C, self.K = shape[self.axis], p.num_output
         self.check(self.K > 0, "num_output", "must be positive")
-        self.check(p.group > 0 and self.C % p.group == 0 and self.K % p.group == 0, "group",
-                   f"must divide the C={self.C} channels of bottom[0] {shape} and num_output K={self.K}")
-        self.add_blob((*self.filter_channels(self.C, self.K, p.group), *self.window.kernel), p.weight_filler)
+        self.group = self.choose_group(shape)
+        self.add_blob((*self.filter_channels(self.C, self.K, self.group), *self.window.kernel), p.weight_filler)
         if p.bias_term:
             self.add_blob((self.K,), p.bias_filler)
 
@@ -50,7 +49,15 @@ class ConvolutionBase(Layer):
         reach = [max(n, m) + 2 * pad for n, m, pad in zip(shape[self.axis + 1:], sizes, self.window.pad, strict=True)]
         # what every call of a kernel takes: stride, pad, dilation, group
         self.geometry = (tuple(map(min, self.window.stride, reach)), self.window.pad, self.window.dilation,
-                         self.param.group)
+                         self.group)
+
+    def choose_group(self, shape):
+        """Return into how many groups the channels of a bottom of this shape are cut, after a check that they can be.
+        """
+        group = self.param.group
+        self.check(group > 0 and self.C % group == 0 and self.K % group == 0, "group",
+                   f"must divide the C={self.C} channels of bottom[0] {shape} and num_output K={self.K}")
+        return group
 
     def filter_channels(self, C, K, group):
         """Return the first two sizes of w."""
