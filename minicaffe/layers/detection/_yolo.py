@@ -113,6 +113,6 @@ def placed(t, cell, size, shape):
     shape    the map's height and width
     """
     row, column = cell
-    centre = sigmoid(t[:, :2]) + np.stack([column, row], axis=1).astype(t.dtype)
+    centre = (sigmoid(t[:, :2]) + np.stack([column, row], axis=1).astype(t.dtype)) / np.array(shape[::-1], t.dtype)
     with np.errstate(over="ignore"):
-        return np.concatenate([centre / np.array(shape[::-1], t.dtype), np.exp(t[:, 2:]) * size.astype(t.dtype)], axis=1)
+        return np.concatenate([centre, np.exp(t[:, 2:]) * size.astype(t.dtype)], axis=1)
