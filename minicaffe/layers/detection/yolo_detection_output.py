@@ -14,7 +14,7 @@ class YoloDetectionOutputLayer(YoloOutput):
     MobileNet-YOLO's fork and its forks have it, BVLC's Caffe does not. A box has one class, the most probable.
 
     Forward   for each image n, the cell (i, j) of each map, and each box a of the cell, with its numbers t:
-              center = ((j + σ(t[0])) / W, (i + σ(t[1])) / H),   size = (exp(t[2]) · b_w / W, exp(t[3]) · b_h / H)
+              centre = ((j + σ(t[0])) / W, (i + σ(t[1])) / H),   size = (exp(t[2]) · b_w / W, exp(t[3]) · b_h / H)
               p = softmax(t[5 …]),   c the class with the largest p (the first of equal ones),   score = σ(t[4]) · p[c]
               of the boxes with score ≥ confidence_threshold, in the order of their scores (of equal ones that of the
               first bottom, cell and box first), each goes whose overlap with one that is kept is ≥ nms_threshold,

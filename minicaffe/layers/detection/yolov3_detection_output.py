@@ -11,11 +11,12 @@ from minicaffe.proto import Yolov3DetectionOutputParameter
 class Yolov3DetectionOutputLayer(YoloOutput):
     """Turn the numbers of YOLO v3's maps into boxes, and of boxes that overlap keep the one with the best score.
 
-    MobileNet-YOLO's fork and its forks have it, BVLC's Caffe does not. Each map has boxes of its own sizes.
+    MobileNet-YOLO's fork and its forks have it, BVLC's Caffe does not. Each map has boxes of its own sizes. ncnn has
+    the layer, too, but computes a higher score, 1 / (1 + exp(−t[4]) · (1 + exp(−t[5 + c]))).
 
     Forward   for each image n, the cell (i, j) of each map, and each box a of the cell, with its numbers t, and with b
               the pair mask[m · G + a] of biases for map m, where G is the number of masks divided by mask_group_num:
-              center = ((j + σ(t[0])) / W, (i + σ(t[1])) / H)
+              centre = ((j + σ(t[0])) / W, (i + σ(t[1])) / H)
               size = (exp(t[2]) · b_w / (W · anchors_scale), exp(t[3]) · b_h / (H · anchors_scale))
               score[c] = σ(t[5 + c]) · σ(t[4]) for each class c, and those > confidence_threshold are boxes
               with gaussian_box t is x, u_x, y, u_y, w, u_w, h, u_h, the objectness, the classes: each score is
@@ -68,12 +69,12 @@ class Yolov3DetectionOutputLayer(YoloOutput):
         objectness = objectness.transpose(1, 2, 0)
         row, column, box = np.nonzero(objectness > least)  # a score is not above its objectness
         t = t[box, :, row, column]
-        scores = sigmoid(t[:, k + 1:]) * objectness[row, column, box][:, None]
-        likely = scores > least
+        score = sigmoid(t[:, k + 1:]) * objectness[row, column, box][:, None]
+        likely = score > least
         if 0 < self.param.nms_threshold < 1:
             # The classes of a cell's box give the same box, so all but the best would be left out for their overlap
-            likely &= np.arange(self.classes) == scores.argmax(axis=1)[:, None]
+            likely &= np.arange(self.classes) == score.argmax(axis=1)[:, None]
         m, label = np.nonzero(likely)
         row, column, box = row[m], column[m], box[m]
         size = self.of_map[i][box] / (np.array(shape[::-1]) * self.param.anchors_scale[i])
-        return label, scores[m, label], placed(t[m, :k:k // 4], (row, column), size, shape)
+        return label, score[m, label], placed(t[m, :k:k // 4], (row, column), size, shape)
