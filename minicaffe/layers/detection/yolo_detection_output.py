@@ -27,9 +27,9 @@ class YoloDetectionOutputLayer(YoloOutput):
     Bottom    t (N, num_box · (5 + num_classes), H, W), box by box: the place, the size, the objectness, the classes;
               a second map of the same net may follow
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
-    Params    yolo_detection_output_param: num_classes (no default), num_box (5), biases=b (the width and the height
-              of each box in cells), confidence_threshold (0.01), nms_threshold (0.45), coords (only 4 is supported, 4);
-              accepted, without effect: side (13), label_map_file
+    Params    yolo_detection_output_param: num_classes (it must be given, 20), num_box (5), biases=b (the width and the
+              height of each box in cells), confidence_threshold (0.01), nms_threshold (0.45), coords (only 4 is
+              supported, 4); accepted, without effect: side (13), label_map_file
     In place  no: the top has a shape of its own
     Errors    LayerError when num_classes is absent, when there are not num_box pairs of biases, when coords is not 4,
               when nms_threshold is negative, when a bottom does not have the channels, when a gradient is asked for

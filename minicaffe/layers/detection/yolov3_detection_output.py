@@ -31,9 +31,10 @@ class Yolov3DetectionOutputLayer(YoloOutput):
     Bottom    mask_group_num maps t (N, num_box · (5 + num_classes), H, W), box by box, each of its own height and
               width; with gaussian_box (N, num_box · (9 + num_classes), H, W)
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
-    Params    yolov3_detection_output_param: num_classes (no default), num_box (3), biases=b (the widths and heights in
-              pixels of all boxes), mask (which of them each map has, map by map), anchors_scale (pixels a cell, one
-              number a map), mask_group_num (2), confidence_threshold (0.01), nms_threshold (0.45), gaussian_box (false)
+    Params    yolov3_detection_output_param: num_classes (it must be given, 20), num_box (3), biases=b (the widths and
+              heights in pixels of all boxes), mask (which of them each map has, map by map), anchors_scale (pixels a
+              cell, one number a map), mask_group_num (2), confidence_threshold (0.01), nms_threshold (0.45),
+              gaussian_box (false)
     In place  no: the top has a shape of its own
     Errors    LayerError when num_classes is absent, when there are not mask_group_num bottoms or numbers of
               anchors_scale, when a map has no masks for its boxes, when a mask names no pair of biases, when
