@@ -389,6 +389,7 @@ def priors(count: int) -> Feed:
 
 
 FOUND = "confidence_threshold: 0.3 nms_param { nms_threshold: 0.3 }"
+TWO_MAPS = "num_box: 2 biases: [9, 12, 20, 15, 30, 40, 50, 25] mask: [2, 3, 0, 1] anchors_scale: [16, 8]"
 DETECTION = [
     Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 code_type: CENTER_SIZE {FOUND} }}",
          [(2, 20), uniform(0, 1, 2, 15), priors(5)], gradients=()),
@@ -407,6 +408,12 @@ DETECTION = [
          [apart(2, 4, 7, 5, batch=None), regions(6)], gradients=(0,)),
     Case("ROIPooling", "roi_pooling_param { pooled_size: 1 pooled_size: 4 spatial_scale: -1 pad_ratio: 0.25 }",
          [apart(2, 3, 7, 5, batch=None), regions(6, part=0.07)], gradients=(0,), name="relative"),
+    Case("YoloDetectionOutput", "yolo_detection_output_param { num_classes: 3 num_box: 2 biases: [1, 2, 2, 1] }",
+         [(4, 16, 5, 3), (4, 16, 7, 6)], gradients=()),
+    Case("Yolov3DetectionOutput", f"yolov3_detection_output_param {{ num_classes: 3 {TWO_MAPS} }}",
+         [(4, 16, 5, 3), (4, 16, 10, 6)], gradients=()),
+    Case("Yolov3DetectionOutput", f"yolov3_detection_output_param {{ num_classes: 2 {TWO_MAPS} gaussian_box: true }}",
+         [(4, 22, 5, 3), (4, 22, 10, 6)], gradients=(), name="gaussian"),
 ]
 
 CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA, *DETECTION]

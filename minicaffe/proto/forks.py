@@ -61,7 +61,7 @@ _TYPES = {
     INTEL: "MnActivation SpatialDropout",
     JOLIBRAIN: "DiceCoefLoss FocalLoss SeLU SeLUDropout",
     FACES: "CenterLoss LabelSpecificAdd LargeMarginInnerProduct MarginInnerProduct TripletLoss",
-    YOLO: "EvalDetection RegionLoss Yolov3 Yolov3DetectionOutput YoloDetectionOutput YoloSeg",
+    YOLO: "EvalDetection RegionLoss Yolov3 YoloSeg",
     TSN: "BatchReduction SegData VideoDataTSN",
     C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
     CTPN: "Lstm",
