@@ -309,7 +309,7 @@ VISION = [
     Case("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [(2, 7, 5, 4), (2, 7, 3, 1)], gradients=(0,)),
     Case("Deconvolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
     Case("CropCenter", "crop_center_param { crop_size: 0 crop_size: 1 crop_size: 2 crop_size: 0 }"),
-    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 bias_term: false }"),
+    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 }"),
     Case("DepthwiseConvolution", "convolution_param { num_output: 7 kernel_size: 3 pad: 1 group: 7 }"),
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Interp", "interp_param { height: 11 width: 4 }"),

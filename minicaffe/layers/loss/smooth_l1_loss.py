@@ -69,7 +69,7 @@ class SmoothL1LossLayer(LossLayer):
 
     def backward(self, top, propagate_down, bottom):
         s2, d = self.param.sigma ** 2, self.d
-        slope = np.where(np.abs(d) < 1 / s2, s2 * d, np.sign(d))  # l′
+        slope = np.where(np.abs(d) < 1 / s2, s2 * d, np.sign(d))  # l′ = σ² · d, or the sign of d
         for blob in bottom[2:]:
             slope *= blob.data.reshape(d.shape)
         slope *= float(top[0].diff) / self.N * self.share
