@@ -1,10 +1,11 @@
 """Lstm: the LSTM of Caffe's forks, which is older than BVLC's LSTM and has other bottoms and other blobs."""
 
+from typing import Any
+
 from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.layer import register
 from minicaffe.layers.recurrent.lstm import LSTMLayer
-from minicaffe.proto import LSTMParameter
 
 
 @register("Lstm")
@@ -32,7 +33,7 @@ class LstmLayer(LSTMLayer):
               optional: δ, T · N numbers in any shape, `cont` in the code: 0 where a sequence begins, 1 where it goes on
     Top       y (T · N, D), or (T, N, D) for an x (T, N, …)
     Params    lstm_param: num_output=D (must be given), batch_size=N (of an x (T · N, …), 1), weight_filler (absent:
-              all 0), bias_filler (absent: all 0), clipping_threshold (0: no limit)
+              all 0), bias_filler (absent: all 0), clipping_threshold (no limit at 0, 0)
     Blobs     w_x (4D, features), w_h (4D, D), b (4D,)
     In place  no: the top has a shape of its own
     Errors    LayerError when num_output or batch_size is 0, when T · N is no multiple of batch_size, when the number of
@@ -43,11 +44,11 @@ class LstmLayer(LSTMLayer):
     """
 
     message = "lstm_param"
-    param: LSTMParameter
+    param: Any  # an LSTMParameter, where the base has a RecurrentParameter
     recurrent = False  # its bottoms need not be (T, N, …) and (T, N)
     bottoms = (1, 2)
-    tops = 1
-    exposed = has_static = 0
+    tops = (1, 1)
+    exposed, has_static = 0, False
 
     def setup(self, bottom, top):
         p, x = self.param, bottom[0]
