@@ -64,13 +64,13 @@ _TYPES = {
     YOLO: "EvalDetection RegionLoss Reorg Yolov3 Yolov3DetectionOutput YoloDetectionOutput YoloSeg",
     TSN: "BatchReduction SegData VideoDataTSN",
     C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
-    CTPN: "Lstm Reverse Transpose",
+    CTPN: "Reverse Transpose",
     CRNN: "ContinuationIndicator CtcLoss LabelsequenceAccuracy",
     "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
     "pl8787's experiments": "ColinearConvolution",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
-_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items() if name != "Lstm"}  # BVLC has LSTM
+_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
 
 _CURES = {
     "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",

@@ -24,6 +24,7 @@ class ContinuationIndicatorLayer(Layer):
     message = "continuation_indicator_param"
     param: ContinuationIndicatorParameter
     bottoms = (0, 1)
+    shapes_alone = True  # else an LSTM would be asked for a gradient of its second bottom, which it refuses
     backward_reads = ()
 
     def setup(self, bottom, top):
