@@ -145,23 +145,23 @@ def lstm_of_forks(canvas: Canvas) -> None:
     second = [(row, 0) for row in (1, 3, 5)]
     taken, cont = canvas.grid(50, 24, np.reshape(x, (6, 1)), "x", lit=second), canvas.grid(
         108, 24, np.reshape(begins, (6, 1)), "δ", lit=second)
-    y = canvas.grid(708, 24, ran["y"], "y", lit=second)
+    y = canvas.grid(662, 24, ran["y"], "y", lit=second)
     for row in range(6):
         canvas.label(42, taken.cell(row, 0).y, f"t = {row // 2 + 1}", "end", "mono quiet")
-    canvas.arrow((cont.box.right + 8, taken.box.y), (178, taken.box.y))
-    canvas.arrow((y.box.left - 44, taken.box.y), (y.box.left - 10, taken.box.y))
+    canvas.arrow((cont.box.right + 6, taken.box.y), (164, taken.box.y))
+    canvas.arrow((y.box.left - 38, taken.box.y), (y.box.left - 10, taken.box.y))
     for n in range(2):
         line = taken.cell(1 + 3 * n, 0).y
-        before = Box(184, line - 24, 276, line + 24)
+        before = Box(168, line - 24, 256, line + 24)
         canvas.rect(before, "cell faint", 5)
         canvas.text(before.x, line - 3, "state after", "quiet", "middle")
         canvas.text(before.x, line + 14, "last pass", "quiet", "middle")
         for t in range(3):
-            step = Box(324 + 124 * t, line - 24, 406 + 124 * t, line + 24)
+            step = Box(308 + 116 * t, line - 24, 384 + 116 * t, line + 24)
             canvas.rect(step, "box lit" if n else "box", 5)
             canvas.text(step.x, line - 3, f"t = {t + 1}", "mono quiet", "middle")
             canvas.text(step.x, line + 14, f"h_{t + 1} = {number(ran['y'].item(2 * t + n))}", "mono", "middle")
-            start = (before.right + 2 if t == 0 else step.left - 40, line)
+            start = (before.right + 2 if t == 0 else step.left - 38, line)
             _hand_on(canvas, start, (step.left - 2, line), begins[2 * t + n], "")
 
 

@@ -32,7 +32,7 @@ class LstmLayer(LSTMLayer):
               those of the second;  else x (T, N, …);
               optional: δ, T · N numbers in any shape, `cont` in the code: 0 where a sequence begins, 1 where it goes on
     Top       y (T · N, D), or (T, N, D) for an x (T, N, …)
-    Params    lstm_param: num_output=D (must be given), batch_size=N (of an x (T · N, …), 1), weight_filler (absent:
+    Params    lstm_param: num_output=D (must be given), batch_size=N (1), weight_filler (absent:
               all 0), bias_filler (absent: all 0), clipping_threshold (no limit at 0, 0)
     Blobs     w_x (4D, features), w_h (4D, D), b (4D,)
     In place  no: the top has a shape of its own
