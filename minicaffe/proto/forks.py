@@ -27,7 +27,6 @@ FACES = "the face recognition forks"
 YOLO = "the YOLO forks"
 TSN = "yjxiong's fork"
 C3D = "the C3D fork"
-CTPN = "the CTPN fork"
 CRNN = "the CRNN fork"
 MYCAFFE = "MyCaffe"
 

@@ -36,8 +36,8 @@ class LstmLayer(LSTMLayer):
               all 0), bias_filler (absent: all 0), clipping_threshold (no limit at 0, 0)
     Blobs     w_x (4D, features), w_h (4D, D), b (4D,)
     In place  no: the top has a shape of its own
-    Errors    LayerError when num_output or batch_size is 0, when T · N is no multiple of batch_size, when the number of
-              features changes, when δ has not T · N numbers
+    Errors    LayerError when num_output or batch_size is 0, when clipping_threshold is negative, when T · N is no
+              multiple of batch_size, when the number of features changes, when δ has not T · N numbers
     Derived   docs/maths/recurrent.md#lstm
     See       junhyukoh's fork has x (T · N, …), CTPN's has x (T, N, …). Where δ is 0, their dw_h has a part of the
               sequence before, which is no part of the derivative. With N above 1 they read δ at the wrong places
@@ -54,6 +54,7 @@ class LstmLayer(LSTMLayer):
         p, x = self.param, bottom[0]
         self.check(p.num_output > 0, "num_output", "must be positive")
         self.check(p.batch_size > 0, "batch_size", "must be positive")
+        self.check(p.clipping_threshold >= 0, "clipping_threshold", "must be at least 0, which is no limit")
         if not x.num_axes:
             self.fail("bottom[0] must have an axis of T · N rows, but it is a scalar")
         self.by_rows = p.HasField("batch_size") or x.num_axes < 3
