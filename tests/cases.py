@@ -158,6 +158,7 @@ class HalfLayer(Layer):
 POSITIVE: Draw = lambda rng, size: rng.uniform(0.5, 2, size)  # noqa: E731
 X = (2, 7, 5, 3)
 RECURRENT = "recurrent_param { num_output: 2 "
+LSTM_OF_FORKS = RECURRENT.replace("recurrent_param", "lstm_param")
 NO_GRADIENT = {"gradients": ()}
 NO_BATCH = {"batch": "the sizes are part of the definition"}
 UNASKED = {"unasked": "as Caffe's, it writes the diffs of x and x_static whether asked or not"}
@@ -230,6 +231,8 @@ RECURRENT_CASES = [
     Case("LSTM", RECURRENT + "expose_hidden: true }",
          [normal(5, 3, 4, batch=1), continues(5, 3), normal(1, 3, 2, batch=1), normal(1, 3, 2, batch=1)], tops=3,
          skip=UNASKED, name="exposed", **NO_STATES),
+    Case("Lstm", LSTM_OF_FORKS + "batch_size: 3 }", [(15, 4)], skip=NO_BATCH),
+    Case("Lstm", LSTM_OF_FORKS + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], gradients=(0,), name="clip"),
     Case("LSTMUnit", bottoms=[normal(1, 3, 2, batch=1), normal(1, 3, 8, batch=1), labels(2, 1, 3, batch=1)], tops=2),
     Case("RNN", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], skip=UNASKED),
     Case("RNN", RECURRENT + "expose_hidden: true }",
@@ -309,7 +312,7 @@ VISION = [
     Case("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [(2, 7, 5, 4), (2, 7, 3, 1)], gradients=(0,)),
     Case("Deconvolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
     Case("CropCenter", "crop_center_param { crop_size: 0 crop_size: 1 crop_size: 2 crop_size: 0 }"),
-    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 bias_term: false }"),
+    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 }"),
     Case("DepthwiseConvolution", "convolution_param { num_output: 7 kernel_size: 3 pad: 1 group: 7 }"),
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Interp", "interp_param { height: 11 width: 4 }"),

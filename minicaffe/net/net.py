@@ -176,7 +176,8 @@ class Net(Shown):
         """Decide which layers run backward, and tell them."""
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
                                        [len(layer.blobs) for layer in self.layers],
-                                       lambda i, j: self.layers[i].allow_force_backward(j))
+                                       lambda i, j: self.layers[i].allow_force_backward(j),
+                                       [layer.shapes_alone for layer in self.layers])
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
             layer.runs_backward = self.plan.layers[i]

@@ -27,7 +27,6 @@ FACES = "the face recognition forks"
 YOLO = "the YOLO forks"
 TSN = "yjxiong's fork"
 C3D = "the C3D fork"
-CTPN = "the CTPN fork"
 CRNN = "the CRNN fork"
 MYCAFFE = "MyCaffe"
 
@@ -64,13 +63,12 @@ _TYPES = {
     YOLO: "EvalDetection RegionLoss Yolov3 YoloSeg",
     TSN: "BatchReduction SegData VideoDataTSN",
     C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
-    CTPN: "Lstm",
     CRNN: "CtcLoss LabelsequenceAccuracy",
     "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
     "pl8787's experiments": "ColinearConvolution",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
-_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items() if name != "Lstm"}  # BVLC has LSTM
+_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
 
 _CURES = {
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",

@@ -32,6 +32,11 @@ FORK_TABLES = [
             alone=(ERROR, "pad_end: 1")),
         Row("use_blob_size", "with a second bottom alone", alone=(ERROR, "use_blob_size: true")),
         Row("mode", "NEAREST is not there", alone=(ERROR, "mode: NEAREST"))]),
+    Table("LSTMParameter", one("Lstm", "lstm_param", "num_output: 2", inputs(x=(3, 2, 5))), "lstm_param", [
+        Row("num_output", "a state has numbers", **SIZE), Row("weight_filler", "see FillerParameter"),
+        Row("bias_filler", "see FillerParameter"),
+        Row("clipping_threshold", "0 is no limit", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR),
+        Row("batch_size", "it divides the rows", **SIZE, alone=(ERROR, "batch_size: 2"))]),
     Table("ReLU6Parameter", one("ReLU6", "relu6_param"), "relu6_param", [
         Row("negative_slope", "below 0 is a mirror", **NUMBER)]),
     Table("ReorgParameter", one("Reorg", "reorg_param", "stride: 2", FOUR_CHANNELS), "reorg_param", [
