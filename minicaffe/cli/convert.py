@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.cli.flags import add_dialect
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, ProtoError
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="B", help="the file to write")
     parser.add_argument("--model", metavar="NET", help="load the weights into this net first: a .caffemodel then holds "
                         "its definition too, and blobs that layers share are written for each of them")
+    add_dialect(parser)
     add_user_code(parser)
 
 
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             say(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):
-        prototxt.write(args.target, _definition(args.source))
+        prototxt.write(args.target, _definition(args.source, args.dialect))
     else:
         layers = weights.read(args.source)
         _check_target(args, weights.SUFFIXES, "weights")
@@ -87,7 +89,7 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
         definition = None
         if kind == "caffemodel" and args.target.lower().endswith(".caffemodel"):
             try:
-                layers, definition = upgraded_weights(args.source, layers)
+                layers, definition = upgraded_weights(args.source, layers, args.dialect)
             except ProtoError as error:
                 warn("convert", f"{args.target} gets names, types and blobs alone: {error.message}")
         weights.write(args.target, layers if definition else _with_todays_shapes(layers), definition)
@@ -96,18 +98,19 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
     return f"{with_blobs} layers with {len(blobs)} blobs, {sum(blob.size for blob in blobs)} parameters"
 
 
-def upgraded_weights(path: str, layers: Sequence[LayerWeights]) -> tuple[list[LayerWeights], Any]:
+def upgraded_weights(path: str, layers: Sequence[LayerWeights],
+                     dialect: str | None) -> tuple[list[LayerWeights], Any]:
     """Return what a .caffemodel holds in today's format: the layers read from it, and the definition in it.
 
     Raise ProtoError where the definition cannot be read.
     """
-    definition = _definition(path)
+    definition = _definition(path, dialect)
     return _in_order_of(definition, _with_todays_shapes(layers)), definition
 
 
-def _definition(path: str) -> Any:
+def _definition(path: str, dialect: str | None) -> Any:
     """Return the net's definition in a .caffemodel, upgraded, without its blobs."""
-    net = binary.read(path, NetParameter())
+    net = binary.read(path, NetParameter(), dialect)
     for layer in net.layer:
         layer.ClearField("blobs")
     for layer in net.layers:
