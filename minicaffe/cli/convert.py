@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +22,13 @@ from minicaffe.cli.flags import add_dialect
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.io import binary, prototxt, solverstate, weights
+from minicaffe.io import binary, prototxt, renumber, solverstate, weights
 from minicaffe.io.binary import LayerWeights
 from minicaffe.io.files import HDF5_SUFFIXES, is_hdf5_name, without_hdf5_suffix
 from minicaffe.io.prototxt import as_net_or_solver
 from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter
+from minicaffe.records import glog
 
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
 STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
@@ -110,7 +112,8 @@ def upgraded_weights(path: str, layers: Sequence[LayerWeights],
 
 def _definition(path: str, dialect: str | None) -> Any:
     """Return the net's definition in a .caffemodel, upgraded, without its blobs."""
-    net = binary.read(path, NetParameter(), dialect)
+    with glog.listening(_Dialect()):
+        net = binary.read(path, NetParameter(), dialect)
     for layer in net.layer:
         layer.ClearField("blobs")
     for layer in net.layers:
@@ -118,6 +121,14 @@ def _definition(path: str, dialect: str | None) -> Any:
         if layer.HasField("layer"):  # a layer of V0 holds its blobs in a message of its own
             layer.layer.ClearField("blobs")
     return passes.upgrade(net)
+
+
+class _Dialect(logging.Handler):
+    """Tells the user which fork's numbers a net is read with. That was guessed, and the numbers decide what it says."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "at", "") == renumber.AT_DIALECT:
+            say(record.getMessage())
 
 
 def _in_order_of(definition: Any, layers: list[LayerWeights]) -> list[LayerWeights]:

@@ -30,6 +30,7 @@ from minicaffe.log import log, plural
 from minicaffe.proto.describe import type_name
 from minicaffe.proto.dialects import BVLC, FORKS, NAMES, Dialect, dialect, reused
 
+AT_DIALECT = "dialect"  # what the log record of a guess has as `at`
 _NET = proto.NetParameter.DESCRIPTOR
 _WIRES = {"double": FIXED64, "fixed64": FIXED64, "sfixed64": FIXED64, "float": FIXED32, "fixed32": FIXED32,
           "sfixed32": FIXED32, "string": LENGTH, "bytes": LENGTH, "message": LENGTH}  # all others are varints
@@ -123,7 +124,7 @@ def _guess(data: bytes, filename: str) -> Dialect:
             f"read them differently", where=filename,
             hint=f"say which fork wrote it: --dialect {names[0]}, or read(…, dialect={names[0]!r}) in Python. Its "
                  "weights can be read without that")
-    log("dialect", lambda: f"{filename} is read with the numbers of {FORKS[best[0]]} (--dialect {best[0]}), which "
+    log(AT_DIALECT, lambda: f"{filename} is read with the numbers of {FORKS[best[0]]} (--dialect {best[0]}), which "
                            f"explain {plural(most, 'part')} of {len(items)}: its layers, and the net itself")
     return dialect(best[0])
 

@@ -521,6 +521,8 @@ class LayerParameter(Message):
     def squeezedet_param(self) -> SqueezeDetParameter: ...
     @property
     def ctc_param(self) -> CTCParameter: ...
+    source_class: str
+    """CaffeOnSpark: the class that reads the data"""
     @property
     def quantization_param(self) -> QuantizationParameter:
         """How forks compute a layer. Read and left aside: minicaffe computes in floats, with its own engines.
@@ -698,6 +700,7 @@ class LayerParameter(Message):
                  bbox_data_param: BboxDataParameter | Mapping[str, Any] | None = ...,
                  squeezedet_param: SqueezeDetParameter | Mapping[str, Any] | None = ...,
                  ctc_param: CTCParameter | Mapping[str, Any] | None = ...,
+                 source_class: str | None = ...,
                  quantization_param: QuantizationParameter | Mapping[str, Any] | None = ...,
                  multinode: MultinodeLayerParameter | Mapping[str, Any] | None = ...,
                  mn_grad_compress_param: MnParamGradCompressParameter | Mapping[str, Any] | None = ...,
@@ -1597,12 +1600,17 @@ class MemoryDataParameter(Message):
     width: int
     label_size: int
     """numbers in each label; 0: one, and the label blob has one axis. Default: 0"""
+    share_in_parallel: bool
+    """Default: true"""
+    source: str
     def __init__(self, *,
                  batch_size: int | None = ...,
                  channels: int | None = ...,
                  height: int | None = ...,
                  width: int | None = ...,
-                 label_size: int | None = ...) -> None: ...
+                 label_size: int | None = ...,
+                 share_in_parallel: bool | None = ...,
+                 source: str | None = ...) -> None: ...
 
 class WindowDataParameter(Message):
     source: str

@@ -52,6 +52,7 @@ FORKS = {
     "sphereface": "the SphereFace fork",
     "lisa": "the LRCN fork (lisa-caffe-public)",
     "ncnn": "ncnn's caffe.proto",
+    "caffeonspark": "CaffeOnSpark",
 }
 NAMES = (BVLC, *FORKS)
 
