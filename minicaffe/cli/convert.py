@@ -92,6 +92,8 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
         if kind == "caffemodel" and args.target.lower().endswith(".caffemodel"):
             try:
                 layers, definition = upgraded_weights(args.source, layers, args.dialect)
+            except renumber.AmbiguousDialectError:
+                raise  # --dialect mends that
             except ProtoError as error:
                 warn("convert", f"{args.target} gets names, types and blobs alone: {error.message}")
         weights.write(args.target, layers if definition else _with_todays_shapes(layers), definition)

@@ -26,9 +26,9 @@ from minicaffe.io.wire import (
     text,
     varint,
 )
-from minicaffe.log import log, plural
+from minicaffe.log import log
 from minicaffe.proto.describe import type_name
-from minicaffe.proto.dialects import BVLC, FORKS, NAMES, Dialect, dialect, reused
+from minicaffe.proto.dialects import BVLC, FORKS, Dialect, dialect, reused
 
 AT_DIALECT = "dialect"  # what the log record of a guess has as `at`
 _NET = proto.NetParameter.DESCRIPTOR
@@ -44,6 +44,10 @@ _FIELDS_OF = {
 }
 # Fields that layers of any type may have.
 _OF_ANY_TYPE = ("transform", "loss", "quantization", "mngradcompress", "split")
+
+
+class AmbiguousDialectError(ProtoError):
+    """Two dialects explain a net equally well, and would read it differently: the user has to say which it is."""
 
 
 def in_our_numbers(data: bytes, filename: str, name: str | None = None) -> bytes:
@@ -113,19 +117,20 @@ def _guess(data: bytes, filename: str) -> Dialect:
     most = max(counts.values())
     if counts[BVLC] == most:
         return ours
-    best = [name for name in NAMES if counts[name] == most]
+    # ncnn's caffe.proto puts several forks' fields together, to read files that these forks have written.
+    best = [name for name in FORKS if counts[name] == most and name != "ncnn"] or ["ncnn"]
     read = {name: b"".join(_moved(data, 0, len(data), _NET, dialect(name), blobs=False)) for name in best}
     # What others explain as well and read in the same way makes no difference.
     others = [name for name in best if read[name] != read[best[0]]]
     if others:
         names = [name for name in best if name == best[0] or name in others]
-        raise ProtoError(
+        raise AmbiguousDialectError(
             f"this binary net is of a fork of Caffe, and {' and '.join(names)} explain its fields equally well, but "
             f"read them differently", where=filename,
             hint=f"say which fork wrote it: --dialect {names[0]}, or read(…, dialect={names[0]!r}) in Python. Its "
                  "weights can be read without that")
     log(AT_DIALECT, lambda: f"{filename} is read with the numbers of {FORKS[best[0]]} (--dialect {best[0]}), which "
-                           f"explain {plural(most, 'part')} of {len(items)}: its layers, and the net itself")
+                           f"explain {most} of its {len(items)} layers and fields")
     return dialect(best[0])
 
 
