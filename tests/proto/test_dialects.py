@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minicaffe import proto
+from minicaffe.cli.__main__ import main
 from minicaffe.errors import ProtoError
 from minicaffe.io import binary, wire
 from minicaffe.proto import dialects, text
@@ -64,7 +65,7 @@ def test_a_fork_that_is_named_is_not_guessed(name, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize("kind, number, payload, path", [
+@pytest.mark.parametrize(("kind", "number", "payload", "path"), [
     (b"Swish", 147, b"\x0d\0\0\0\x40", "swish_param"),
     (b"ROIPooling", 147, field(1, 7) + field(2, 5), "roi_pooling_param"),
     (b"CenterLoss", 147, field(1, 10), "center_loss_param"),
@@ -153,3 +154,19 @@ def test_the_tables_name_fields_that_exist(name):
         else:
             known = proto.DESCRIPTOR.message_types_by_name[outer].fields_by_name
         assert not {given for given in numbers.values() if given} - set(known), outer
+
+
+@pytest.mark.parametrize("command", ["convert", "upgrade"])
+def test_commands_take_the_dialect(command, tmp_path, monkeypatch, capsys):
+    """Without --dialect the command asks for it; with it the file is written with our numbers, and unknown fields."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.caffemodel").write_bytes(layer(b"Dropout", field(108, field(2, 1)), field(4322, b"outer")))
+
+    assert main([command, "a.caffemodel", "b.caffemodel"]) == 0  # a field that no fork knows: BVLC's numbers
+    assert field(4322, b"outer") in Path("b.caffemodel").read_bytes()
+    Path("a.caffemodel").write_bytes(layer(b"Dropout", field(108, field(2, 1))))
+    assert main([command, "a.caffemodel", "c.caffemodel"]) == 1
+    assert "--dialect frcnn" in capsys.readouterr().err
+    assert main([command, "a.caffemodel", "c.caffemodel", "--dialect", "segnet"]) == 0
+    net = binary.read("c.caffemodel", proto.NetParameter(), dialect="bvlc")
+    assert net.layer[0].dropout_param.sample_weights_test
