@@ -1,6 +1,6 @@
 """The fields of layers that only forks of Caffe have: those that change the order and the size of blobs."""
 
-from layer_rows import NUMBER, SIZE, Table, one
+from layer_rows import ENGINE, NUMBER, SIZE, Table, one
 from net_tools import inputs
 from rows import ALLOWED, ERROR, WARNING, Row
 
@@ -38,7 +38,7 @@ FORK_TABLES = [
         Row("clipping_threshold", "0 is no limit", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR),
         Row("batch_size", "it divides the rows", **SIZE, alone=(ERROR, "batch_size: 2"))]),
     Table("ReLU6Parameter", one("ReLU6", "relu6_param"), "relu6_param", [
-        Row("negative_slope", "below 0 is a mirror", **NUMBER)]),
+        Row("negative_slope", "below 0 is a mirror", **NUMBER), ENGINE]),
     Table("ReorgParameter", one("Reorg", "reorg_param", "stride: 2", FOUR_CHANNELS), "reorg_param", [
         Row("stride", "it divides", **SIZE, missing=(ERROR, "clear stride"), alone=(ERROR, "clear stride stride: 4")),
         Row("reverse", "a choice")]),
