@@ -24,6 +24,7 @@ class SoftmaxLayer(Layer):
 
     message = "softmax_param"
     param: SoftmaxParameter
+    ignores = ("loss_param",)  # stays behind where a deploy net was made from a training net's SoftmaxWithLoss
     in_place = True
     backward_reads = ("top",)
     recordable = True
