@@ -308,9 +308,9 @@ def _usage() -> str:
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
                             "packages: train, test, classify, data NET, time, check, summary, draw, trace, lint, "
                             "deploy, warm NET, stub, convert --model, extract_features and replay. With --no-python "
-                            "they refuse such a net. The commands layers, explain and schema run installed packages too, "
-                            "to show their types. --import MODULE first runs a module of your own, for the types that it "
-                            "registers. No other command runs code that a file names.",
+                            "they refuse such a net. The commands layers, explain and schema run installed packages "
+                            "too, to show their types. --import MODULE first runs a module of your own, for the types "
+                            "that it registers. No other command runs code that a file names.",
                             width)])
 
 
