@@ -94,7 +94,7 @@ def fork_type_hint(layer_type: str) -> str:
         return _BN
     fork = FORK_OF_TYPE.get(layer_type) or _IN_ANY_CAPITALS.get(layer_type.lower())
     return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
-           "see examples/custom_layer" if fork else ""
+           f"minicaffe stub {layer_type} NET writes one to fill in" if fork else ""
 
 
 def fork_hint(field: str) -> str:
