@@ -3119,6 +3119,7 @@ class FrcnnOutputParameter(Message):
     iou_thr: float
     """Default: 0.5"""
     nms_type: str
+    """Default: "IOU" """
     max_det_num: int
     """0: all. Default: 0"""
     @property
