@@ -1,7 +1,8 @@
 """The fields of NetParameter and of every message in it, those that a net is defined with.
 
 V0LayerParameter and V1LayerParameter are old forms, upgraded to these before a value is looked at; a BlobProto is
-data, not a definition.
+data, not a definition; a SaveOutputParameter is about files that minicaffe does not write. Fields of forks that no
+layer type reads have no rows: one test tries them all.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Table:
 
     message    its name in the schema
     net        a net that has such a message, with the layer 'y' in it
-    path       where it stands in layer 'y'; None for the NetParameter itself
+    path       where it stands in layer 'y'; None for the NetParameter itself. A table for a field of a LayerParameter
+               is the row of that field
     """
 
     message: str
@@ -62,6 +64,9 @@ def one(kind: str, message: str, fields: str = "", net: str = IMAGES, bottoms: s
 
 FOUND = one("DetectionOutput", "detection_output_param", "num_classes: 3 nms_param { }",
             inputs(loc=(1, 8), conf=(1, 6), prior=(1, 2, 8), first=(1, 4)), "loc conf prior first")
+SPREAD = "bbox_mean: 0 " * 4 + "bbox_std: 1 " * 4
+GROUPS = one("BoxGroupOutput", "box_group_output_param", "box_group_param { stride: 4 field_h: 4 field_w: 4 }",
+             inputs(p=(2, 3, 5, 6), t=(2, 4, 5, 6)), "p t")
 
 
 TABLES = [
@@ -105,19 +110,6 @@ TABLES = [
         Row("exclude", "not beside include", alone=(ERROR, "include { } exclude { }")),
         Row("phase", "set by the net"),
         Row("propagate_down", "one a bottom", alone=(ERROR, "propagate_down: true propagate_down: true")),
-        *[Row(name, "see its message") for name in (
-            "transform_param", "loss_param", "accuracy_param", "argmax_param", "concat_param",
-            "contrastive_loss_param", "convolution_param", "data_param", "dropout_param", "dummy_data_param",
-            "eltwise_param", "exp_param", "hdf5_data_param", "hdf5_output_param", "hinge_loss_param",
-            "image_data_param", "infogain_loss_param", "inner_product_param", "lrn_param", "memory_data_param",
-            "mvn_param", "pooling_param", "power_param", "relu_param", "sigmoid_param", "softmax_param",
-            "slice_param", "tanh_param", "threshold_param", "window_data_param", "python_param", "prelu_param",
-            "spp_param", "reshape_param", "log_param", "flatten_param", "reduction_param", "embed_param",
-            "tile_param", "batch_norm_param", "elu_param", "bias_param", "scale_param", "input_param", "crop_param",
-            "parameter_param", "recurrent_param", "swish_param", "clip_param", "proposal_param", "psroi_pooling_param",
-            "roi_pooling_param", "smooth_l1_loss_param",
-            "continuation_indicator_param", "crop_center_param", "interp_param", "relu6_param", "reorg_param",
-            "reverse_param", "shuffle_channel_param", "transpose_param", "upsample_param")],
     ]),
     Table("ParamSpec", one("InnerProduct", "inner_product_param", "num_output: 2", more="param { }"), "param", [
         Row("name", "'' is no name, and nothing is shared", empty=ALLOWED),
@@ -294,6 +286,44 @@ TABLES = [
         Row("nms_thresh", "0 leaves out all that touch; below 0 and above 1 it is no part", zero=ALLOWED,
             negative=ERROR, nan=ERROR, inf=ERROR),
     ]),
+    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r"),
+          "bbox_reg_param", [
+        Row("bbox_mean", "any number moves a box; without bbox_std it does not count", **NUMBER,
+            alone=(WARNING, "clear bbox_std")),
+        Row("bbox_std", "0 and numbers below 0 take what the net says away, or turn it round", zero=ERROR, negative=ERROR,
+            nan=ERROR, inf=ERROR, alone=(WARNING, "clear bbox_mean")),
+        Row("cls_aware", "a choice"),
+    ]),
+    Table("DecodeBBoxParameter", one("DecodeBBox", "decode_bbox_param", "", inputs(t=(3, 8), r=(3, 5)), "t r"),
+          "decode_bbox_param", [
+        Row("gt_iou_thr", "it counts with a third bottom alone", zero=WARNING, negative=WARNING, nan=ERROR, inf=ERROR,
+            alone=(WARNING, "gt_iou_thr: 0.5")),
+    ]),
+    Table("BoxGroupOutputParameter", GROUPS, "box_group_output_param", [
+        Row("fg_thr", "0 and below leaves all in", **NUMBER),
+        Row("iou_thr", "0 leaves out all that touch", **NOT_BELOW_0),
+        Row("nms_type", "any other name is IOU, as in the fork", empty=WARNING),
+        Row("box_group_param", "see BoxGroupParameter"),
+        *[Row(name, "it is divided by", **BELOW_OR_AT_0) for name in ("field_whr", "field_xyr")],
+        *[Row(name, "0 is all", zero=ALLOWED) for name in ("max_nms_num", "max_post_nms_num")],
+        Row("min_size", "0 and below leaves all in", **NUMBER),
+    ]),
+    Table("BoxGroupParameter", GROUPS, "box_group_output_param.box_group_param", [
+        *[Row(name, "a box has pixels", **SIZE) for name in ("field_h", "field_w")],
+        Row("stride", "all cells would be one", **SIZE),
+    ]),
+    Table("FrcnnOutputParameter",
+          one("FrcnnOutput", "frcnn_output_param", "", inputs(p=(3, 2), t=(3, 8), r=(3, 5), s=(1, 2)), "p t r s"),
+          "frcnn_output_param", [
+        Row("conf_thr", "0 and below leaves all in", **NUMBER),
+        Row("iou_thr", "0 leaves out all that touch", **NOT_BELOW_0),
+        Row("nms_type", "any other name is IOU, as in the fork", empty=WARNING),
+        Row("max_det_num", "0 is all", zero=ALLOWED),
+        Row("save_output_param", "documented: no files are written"),
+    ]),
+    Table("ScaleRouteParameter", one("ScaleRoute", "scale_route_param", "", inputs(r=(3, 5)), "r"), "scale_route_param", [
+        *[Row(name, "a size is above 0", **BELOW_OR_AT_0) for name in ("low_scale", "high_scale")],
+    ]),
     Table("PSROIPoolingParameter",
           one("PSROIPooling", "psroi_pooling_param", "spatial_scale: 1 output_dim: 3 group_size: 1", REGIONS, "x r"),
           "psroi_pooling_param", [
@@ -309,7 +339,8 @@ TABLES = [
         Row("bias_filler", "see FillerParameter"), Row("debug_info", "a choice"),
         Row("expose_hidden", "it takes a bottom more", alone=(ALLOWED, "expose_hidden: false"))]),
     Table("DropoutParameter", one("Dropout", "dropout_param"), "dropout_param", [
-        Row("dropout_ratio", "a chance below 1", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR)]),
+        Row("dropout_ratio", "a chance below 1", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR),
+        Row("scale_train", "a choice"), Row("sample_weights_test", "a choice")]),
     Table("EmbedParameter", one("Embed", "embed_param", "num_output: 2 input_dim: 3", LABELS, "label"), "embed_param", [
         Row("num_output", "a vector has numbers", **SIZE), Row("input_dim", "a table has rows", **SIZE), BIAS_TERM,
         *FILLERS]),
