@@ -137,9 +137,9 @@ def columns(canvas: Canvas, left: float, top: float, rows: np.ndarray, words: st
 
 @drawing("BoxGroupOutput")
 def box_group_output(canvas: Canvas) -> None:
-    """A map of three cells, each with one anchor around its middle, on an image of 12 × 4 pixels. The numbers t move the
-    first anchor a little to the right, and the third onto the second. A score is 1 − p. Of two boxes at one place the
-    one with the lower score (crossed out) is left out. y has the others, the best first.
+    """A map of three cells, each with one anchor around its middle, on an image of 12 × 4 pixels. The numbers t move
+    the first anchor a little to the right, and the third onto the second. A score is 1 − p. Of two boxes at one place
+    the one with the lower score (crossed out) is left out. y has the others, the best first.
     """
     ran = example("BoxGroupOutput")
     p, t, found = ran["p"][0, 0, 0], ran["t"][0, 0, 0], ran["y"][:, :, 0, 0]
@@ -160,8 +160,8 @@ def box_group_output(canvas: Canvas) -> None:
 
 @drawing("DecodeBBox")
 def decode_b_box(canvas: Canvas) -> None:
-    """A region of one stage (dashed) and the region that the next stage looks at. The numbers t of class 1 move its centre
-    by half its width, make it exp(0.4) times as wide and keep its height.
+    """A region of one stage (dashed) and the region that the next stage looks at. The numbers t of class 1 move its
+    centre by half its width, make it exp(0.4) times as wide and keep its height.
     """
     roi, t = [0, 2, 2, 6, 5], [0, 0, 0, 0, 0.5, 0, 0.4, 0]
     ran = run('layer { type: "DecodeBBox" bottom: "t" bottom: "roi" top: "y" }', t=[t], roi=[roi])
@@ -181,8 +181,8 @@ def decode_b_box(canvas: Canvas) -> None:
 
 @drawing("FrcnnOutput")
 def frcnn_output(canvas: Canvas) -> None:
-    """Three regions with their scores of class 1 or 2. The first two overlap by 0.8, more than iou_thr, so the one with the
-    lower score (crossed out) is left out. The third is moved by its numbers t. The first row of y is no box.
+    """Three regions with their scores of class 1 or 2. The first two overlap by 0.8, more than iou_thr, so the one with
+    the lower score (crossed out) is left out. The third is moved by its numbers t. The first row of y is no box.
     """
     ran = example("FrcnnOutput")
     p, roi, found = ran["p"], ran["roi"][:, 1:], ran["y"][:, :, 0, 0]
@@ -200,8 +200,8 @@ def frcnn_output(canvas: Canvas) -> None:
 
 @drawing("ScaleRoute")
 def scale_route(canvas: Canvas) -> None:
-    """Three regions. Their size is the root of their area: 4, 8 and 8 pixels. With low_scale 5, the first one (dashed) is
-    left out. A second layer with high_scale 5 would let it through alone.
+    """Three regions. Their size is the root of their area: 4, 8 and 8 pixels. With low_scale 5, the first one (dashed)
+    is left out. A second layer with high_scale 5 would let it through alone.
     """
     ran = example("ScaleRoute")
     roi, found = ran["roi"], ran["y"][:, :, 0, 0]

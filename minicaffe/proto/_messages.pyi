@@ -3056,9 +3056,11 @@ class CropCenterParameter(Message):
 
 class BBoxRegParameter(Message):
     @property
-    def bbox_mean(self) -> RepeatedScalarFieldContainer[float]: ...
+    def bbox_mean(self) -> RepeatedScalarFieldContainer[float]:
+        """added to the numbers of a box: x, y, w, h; unset: 0"""
     @property
-    def bbox_std(self) -> RepeatedScalarFieldContainer[float]: ...
+    def bbox_std(self) -> RepeatedScalarFieldContainer[float]:
+        """times the numbers of a box: x, y, w, h; unset: 1"""
     cls_aware: bool
     """boxes of each class, else one for all. Default: true"""
     def __init__(self, *,
@@ -4387,7 +4389,9 @@ class HardMiningParameter(Message):
 
 class ScaleRouteParameter(Message):
     low_scale: float
+    """smaller regions are left out, in pixels; unset: 0"""
     high_scale: float
+    """regions as large as this or larger are left out, in pixels; unset: all are small"""
     def __init__(self, *,
                  low_scale: float | None = ...,
                  high_scale: float | None = ...) -> None: ...

@@ -286,11 +286,11 @@ TABLES = [
         Row("nms_thresh", "0 leaves out all that touch; below 0 and above 1 it is no part", zero=ALLOWED,
             negative=ERROR, nan=ERROR, inf=ERROR),
     ]),
-    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r"),
+    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r", "phase: TEST"),
           "bbox_reg_param", [
         Row("bbox_mean", "any number moves a box; without bbox_std it does not count", **NUMBER,
             alone=(WARNING, "clear bbox_std")),
-        Row("bbox_std", "0 and numbers below 0 take what the net says away, or turn it round", zero=ERROR, negative=ERROR,
+        Row("bbox_std", "0 takes what the net says away; below 0 turns it round", zero=ERROR, negative=ERROR,
             nan=ERROR, inf=ERROR, alone=(WARNING, "clear bbox_mean")),
         Row("cls_aware", "a choice"),
     ]),
@@ -321,7 +321,8 @@ TABLES = [
         Row("max_det_num", "0 is all", zero=ALLOWED),
         Row("save_output_param", "documented: no files are written"),
     ]),
-    Table("ScaleRouteParameter", one("ScaleRoute", "scale_route_param", "", inputs(r=(3, 5)), "r"), "scale_route_param", [
+    Table("ScaleRouteParameter", one("ScaleRoute", "scale_route_param", "", inputs(r=(3, 5)), "r"),
+          "scale_route_param", [
         *[Row(name, "a size is above 0", **BELOW_OR_AT_0) for name in ("low_scale", "high_scale")],
     ]),
     Table("PSROIPoolingParameter",

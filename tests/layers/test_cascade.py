@@ -278,7 +278,8 @@ class TestFrcnnOutput:
         corners = np.sort(draw.uniform(-5, 60, (25, 2, 2)), axis=1).reshape(25, 4)
         corners[3:6] = corners[3, [0, 1, 0, 1]]
         roi = np.column_stack([np.zeros(25), corners, draw.random(25)])
-        prob, t = np.round(draw.random((25, 4)), 1 if most == 0 else 9), draw.standard_normal((25, 16 if by_class else 8))
+        prob = np.round(draw.random((25, 4)), 1 if most == 0 else 9)
+        t = draw.standard_normal((25, 16 if by_class else 8))
         fields = {"conf_thr": 0.25, "iou_thr": 0.375, "nms_type": kind, "max_det_num": most}
         _, top = run_forward(frcnn_output({"cls_aware": by_class} | SPREAD, **fields), prob, t, roi, [[40, 50]])
         rows = detections(prob, t, roi, (40, 50), by_class, fields)
@@ -300,7 +301,7 @@ class TestFrcnnOutput:
 
     @pytest.mark.parametrize(("arrays", "words"), [
         ([np.ones((3, 1)), np.zeros((3, 4)), np.zeros((3, 5)), [[9, 9]]], "at least two classes, got (3, 1)"),
-        ([np.ones((3, 4)), np.zeros((3, 8)), np.zeros((3, 5)), [[9, 9]]], "must be (3, 16) for scores (3, 4), got (3, 8)"),
+        ([np.ones((3, 4)), np.zeros((3, 8)), np.zeros((3, 5)), [[9, 9]]], "be (3, 16) for scores (3, 4), got (3, 8)"),
         ([np.ones((3, 4)), np.zeros((3, 16)), np.zeros((3, 4)), [[9, 9]]], "must be (3, 5) or (3, 6)"),
         ([np.ones((3, 4)), np.zeros((3, 16)), np.zeros((3, 5)), [[9, 9, 1]]], "must be (1, 2): height and width"),
         ([np.ones((3, 4)), np.zeros((3, 16)), np.ones((3, 5)), [[9, 9]]], "region 0 of bottom[2] must be of image 0"),

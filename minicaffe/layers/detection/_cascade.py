@@ -14,6 +14,7 @@ class CascadeLayer(Layer):
     """
 
     backward_reads = ()
+    regions_at: int | None = 0  # which bottom has regions (R, 5), if any
 
     def setup_spread(self):
         """Read bbox_mean and bbox_std, by which a net's numbers are scaled. Raise a LayerError if they do not fit."""
@@ -35,10 +36,10 @@ class CascadeLayer(Layer):
 
     def decoded(self, t, boxes):
         """Return the boxes (R, K, 4) that the numbers t (R, 4 · K) make of the boxes (R, 4)."""
-        t = t.reshape(len(boxes), -1, 4) * self.std + self.mean
+        d = t.reshape(len(boxes), -1, 4) * self.std + self.mean
         size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, None]
-        center = (boxes[:, 2:] + boxes[:, :2])[:, None] / 2 + t[..., :2] * size
-        size = size * np.exp(t[..., 2:])
+        center = (boxes[:, 2:] + boxes[:, :2])[:, None] / 2 + d[..., :2] * size
+        size = size * np.exp(d[..., 2:])
         low = center - (size - 1) / 2
         return np.concatenate([low, low + size - 1], axis=2)
 
@@ -68,6 +69,14 @@ class CascadeLayer(Layer):
 
     def gradient_from(self, t):
         return False
+
+    def numbers_for(self, j, bottom, draw):
+        if j != self.regions_at:
+            return None
+        R = bottom[j].shape[0]
+        corners = np.sort(draw.uniform(0, 200, (R, 2, 2)), axis=1).reshape(R, 4)
+        rest = np.zeros((R, bottom[j].count // R - 5)) if R else np.zeros((0, 0))
+        return np.concatenate([np.zeros((R, 1)), corners, rest], axis=1).reshape(bottom[j].shape)
 
 
 def clipped(boxes, width, height):

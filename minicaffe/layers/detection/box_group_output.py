@@ -15,16 +15,18 @@ class BoxGroupOutputLayer(CascadeLayer):
 
     Forward   of each map, each of its anchors k with field_w[k] by field_h[k] pixels, and each cell (row i, column j):
               d = t · std + mean;   d_x and d_y cut to ± 1 / field_xyr, d_w and d_h to ± log(field_whr)
-              w = field_w[k] · exp(d_w),   x1 = (j + 0.5) · stride + d_x · field_w[k] − w / 2,   x2 = x1 + w − 1
-              height alike;   the score is 1 − p[n · G + k, 0, i, j], and counts if it is at least fg_thr
+              size = field · (exp(d_w), exp(d_h)),   low = (j + 0.5, i + 0.5) · stride + (d_x, d_y) · field − size / 2
+              the box is from low to low + size − 1, with field for (field_w[k], field_h[k]);   the score is
+              1 − p[n · G + k, 0, i, j], and counts if it is at least fg_thr
               x1 and y1 not below 0, x2 not above W · stride, y2 not above H · stride of the map; then only boxes with
               x2 − x1 + 1 ≥ min_size and y2 − y1 + 1 ≥ min_size
               of an image's boxes, the max_nms_num with the best scores (of equal ones the first map, anchor and cell
               come first); of these, each that overlaps no better one that is kept by more than iou_thr
               y = (n, x1, y1, x2, y2) of the first max_post_nms_num of each image, by n and then by score
               where the batch has no box: y is the one row 0, 1, 1, 10, 10, and the second top one row of 0
-              overlap = the shared area / IOU: the area of both together, IOMU: that of the smaller box, IOFU: that of
-              the box that is kept. Boxes that share but one row of pixels share nothing
+              an overlap is the shared area, divided by the area of both together for IOU, by that of the smaller box
+              for IOMU, and by that of the box that is kept for IOFU. Boxes that share but one row of pixels share
+              nothing
     Backward  none: which boxes are kept changes in jumps
 
     Bottom    for each map p (N·G, K, H, W), whose channel 0 is how surely there is nothing, with the G anchors of an
@@ -33,9 +35,9 @@ class BoxGroupOutputLayer(CascadeLayer):
               before the first one
     Params    box_group_output_param: box_group_param for each map, with stride (pixels of the image between two cells),
               field_w and field_h (pixels, once for each anchor); fg_thr (0), iou_thr (0.5), nms_type (or IOMU or IOFU,
-              "IOU"), field_whr (2), field_xyr (2), max_nms_num (0: all), max_post_nms_num (0: all), min_size (15);
-              bbox_reg_param: bbox_mean=mean (0) and bbox_std=std (1), four numbers each, which count only when both are
-              given
+              IOU), field_whr (2), field_xyr (2), max_nms_num (0 is all, 0), max_post_nms_num (0 is all, 0), min_size
+              (15); bbox_reg_param: bbox_mean=mean (0) and bbox_std=std (1), four numbers each, which count only when
+              both are given
     In place  no: the tops have shapes of their own
     Errors    LayerError when there is not one box_group_param for two bottoms, a stride, a field, field_whr or
               field_xyr is not positive, field_w and field_h are not equally many, iou_thr is negative, the shapes of
@@ -48,6 +50,7 @@ class BoxGroupOutputLayer(CascadeLayer):
     param: BoxGroupOutputParameter
     bottoms = (2, None)
     tops = (1, 2)
+    regions_at = None
 
     def setup(self, bottom, top):
         p = self.param

@@ -11,9 +11,9 @@ from minicaffe.proto import TRAIN, DecodeBBoxParameter
 class DecodeBBoxLayer(CascadeLayer):
     """Move and scale each region as the net says, so that the next stage sees a region that fits better.
 
-    Forward   (d_x, d_y, d_w, d_h) = t[r, 4 … 7] · std + mean, the numbers of class 1
-              w = x2 − x1 + 1,   x = (x1 + x2) / 2 + d_x · w the new centre,   w' = w · exp(d_w) the new width
-              height alike;   y[r] = (the image of roi[r], x − (w' − 1) / 2, …, x + (w' − 1) / 2, …)
+    Forward   d = t[r, 4 … 7] · std + mean, the numbers x, y, w, h of class 1
+              size = (x2 − x1 + 1, y2 − y1 + 1),   center = ((x1 + x2) / 2, (y1 + y2) / 2) + (d_x, d_y) · size
+              size′ = size · (exp(d_w), exp(d_h)),   y[r] = (image, center − (size′ − 1) / 2, center + (size′ − 1) / 2)
               in TRAIN without the boxes whose x2 < x1 or y2 < y1, and without those r whose last number in g is at
               least gt_iou_thr: they lie so well on an object that there is nothing to learn from them
     Backward  none: the next stage learns from these regions, and not about them
@@ -36,12 +36,14 @@ class DecodeBBoxLayer(CascadeLayer):
     also_reads = ("bbox_reg_param",)
     param: DecodeBBoxParameter
     bottoms = (2, 3)
+    regions_at = 1
 
     def setup(self, bottom, top):
         self.setup_spread()
         if len(bottom) == 3 and self.phase != TRAIN:
             self.fail("may have a third bottom, the overlaps with the objects, in TRAIN alone")
         self.check_effect(len(bottom) == 3, "gt_iou_thr", "there is no third bottom, the overlaps with the objects")
+        self.R = self.M = 0
 
     def reshape(self, bottom, top):
         R = bottom[0].shape[0] if bottom[0].num_axes else 0
@@ -50,7 +52,9 @@ class DecodeBBoxLayer(CascadeLayer):
                 self.fail(f"bottom[{i}] must have the shape ({R}, {count}), got {blob.shape}")
         if len(bottom) == 3 and (bottom[2].num_axes < 2 or bottom[2].shape[0] != R or bottom[2].count == 0):
             self.fail(f"bottom[2], the overlaps, must have a row for each of {R} regions, got {bottom[2].shape}")
-        top[0].reshape(R, 5, 1, 1)
+        if R != self.R:
+            self.R = self.M = R
+        top[0].reshape(self.M, 5, 1, 1)
 
     def forward(self, bottom, top):
         R = bottom[0].shape[0]
@@ -58,7 +62,8 @@ class DecodeBBoxLayer(CascadeLayer):
         y = np.column_stack([roi[:, 0], self.decoded(bottom[0].data.reshape(R, 8), roi[:, 1:])[:, 1]])
         if self.phase == TRAIN:
             y = y[self._useful(y, bottom[2:])]
-        top[0].reshape(len(y), 5, 1, 1)
+        self.M = len(y)
+        top[0].reshape(self.M, 5, 1, 1)
         top[0].data[:, :, 0, 0] = y
 
     def _useful(self, y, overlaps):

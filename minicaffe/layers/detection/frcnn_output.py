@@ -15,24 +15,26 @@ class FrcnnOutputLayer(CascadeLayer):
 
     Forward   of each region r and class c from 1:  d = t[r, 4·c … 4·c + 3] · std + mean, or t[r, 4 … 7] · std + mean
               for all classes when cls_aware is false
-              w = x2 − x1 + 1,   x = (x1 + x2) / 2 + d_x · w the new centre,   w' = w · exp(d_w) the new width
-              height alike;   box = x − (w' − 1) / 2, …, x + (w' − 1) / 2, …, with x1 and y1 not below 0, x2 not above
-              the width of the image, and y2 not above its height
+              size = (x2 − x1 + 1, y2 − y1 + 1),   center = ((x1 + x2) / 2, (y1 + y2) / 2) + (d_x, d_y) · size
+              size′ = size · (exp(d_w), exp(d_h)), and the box is from center − (size′ − 1) / 2 to
+              center + (size′ − 1) / 2, with x1 and y1 not below 0, x2 not above the width of the image, and y2 not
+              above its height
               of each class the boxes with p[r, c] ≥ conf_thr, the best first (of equal ones the first region), each
               that overlaps no better one that is kept by more than iou_thr;   of all classes the max_det_num best
               y = first a row 0, −1, −1, −1, −1, −1, −1, and then 0, x1, y1, x2, y2, c, score of each box, by c and then
               by score
-              overlap = the shared area / IOU: the area of both together, IOMU: that of the smaller box, IOFU: that of
-              the box that is kept. Boxes that share but one row of pixels share nothing
+              an overlap is the shared area, divided by the area of both together for IOU, by that of the smaller box
+              for IOMU, and by that of the box that is kept for IOFU. Boxes that share but one row of pixels share
+              nothing
     Backward  none: which boxes are kept changes in jumps
 
     Bottom    p (R, C): how surely a region is of each of C classes, the background first;
               t (R, 4·C), or (R, 8) when cls_aware is false;  roi (R, 5) or (R, 6): image, x1, y1, x2, y2 and maybe a
               score, which is not read;  size (1, 2): height and width of the image
     Top       y (1 + D, 7, 1, 1) with D boxes, so a new shape each pass; before the first one D is 0
-    Params    frcnn_output_param: conf_thr (0), iou_thr (0.5), nms_type (or IOMU or IOFU, "IOU"), max_det_num (0: all);
-              accepted, without effect: save_output_param; bbox_reg_param: bbox_mean=mean (0) and bbox_std=std (1), four
-              numbers each, which count only when both are given, cls_aware (true)
+    Params    frcnn_output_param: conf_thr (0), iou_thr (0.5), nms_type (or IOMU or IOFU, IOU), max_det_num (0 is all,
+              0); accepted, without effect: save_output_param; bbox_reg_param: bbox_mean=mean (0) and bbox_std=std (1),
+              four numbers each, which count only when both are given, cls_aware (true)
     In place  no: the top has a shape of its own
     Errors    LayerError when the shapes of the bottoms do not fit each other, a region is of another image than 0, a
               corner of one is NaN, iou_thr is negative, bbox_mean or bbox_std has not four numbers, bbox_std is not
@@ -45,6 +47,7 @@ class FrcnnOutputLayer(CascadeLayer):
     also_reads = ("bbox_reg_param",)
     param: FrcnnOutputParameter
     bottoms = 4
+    regions_at = 2
 
     def setup(self, bottom, top):
         self.setup_suppression()
@@ -86,7 +89,7 @@ class FrcnnOutputLayer(CascadeLayer):
 
     def _check_regions(self, roi):
         """Raise a LayerError for a region that is of another image than the first, or has no place."""
-        bad = (roi[:, 0] != 0) | np.isnan(roi[:, 1:5]).any(axis=1)
+        bad = ~(np.abs(roi[:, 0]) < 1) | np.isnan(roi[:, 1:5]).any(axis=1)  # the number of the image is truncated
         if bad.any():
             r = int(bad.argmax())
             self.fail(f"region {r} of bottom[2] must be of image 0, with corners that are numbers, got "

@@ -15,8 +15,8 @@ class ScaleRouteLayer(CascadeLayer):
 
     Forward   size[r] = √((x2 − x1 + 1) · (y2 − y1 + 1)), or 0 where x2 < x1 or y2 < y1
               y[k] = the rows r of x[k] with low_scale ≤ size[r] < high_scale, in order; where there is none, the one
-              row with the smallest |log2(size[r] / middle)|, the first of equal ones, with middle = √(low · high), or
-              the one that is given, or 256
+              row with the smallest |log2(size[r] / middle)|, the first of equal ones; middle is √(low · high), or the
+              one that is given, or 256
     Backward  none: the rows are chosen in jumps, and the fork lets no gradient through
 
     Bottom    x[0] (R, 5): image, x1, y1, x2, y2 of each region;  x[1], … (R, …), such as labels
