@@ -391,9 +391,22 @@ def priors(count: int) -> Feed:
     return given(np.stack([corners.ravel(), np.tile([0.1, 0.1, 0.2, 0.2], count)])[np.newaxis])
 
 
+FIRST_IMAGE = [[0, 2, 3, 9, 7], [0, 3, 3, 9, 8], [0, -2, 5, 4, 16], [0, 6, 1, 12, 4], [0, 0, 0, 15, 14],
+               [0, 8, 8, 8, 9]]
+SCORES = np.random.default_rng(3).random(180)
 FOUND = "confidence_threshold: 0.3 nms_param { nms_threshold: 0.3 }"
 TWO_MAPS = "num_box: 2 biases: [9, 12, 20, 15, 30, 40, 50, 25] mask: [2, 3, 0, 1] anchors_scale: [16, 8]"
 DETECTION = [
+    Case("BoxGroupOutput", "box_group_output_param { fg_thr: 0.2 min_size: 4 box_group_param { stride: 8 field_w: 9 "
+         "field_w: 30 field_h: 20 field_h: 12 } } bbox_reg_param { bbox_mean: 0 bbox_mean: 0 bbox_mean: 0.1 "
+         "bbox_mean: 0.1 bbox_std: 0.1 bbox_std: 0.1 bbox_std: 0.2 bbox_std: 0.2 }",
+         [given(SCORES.reshape(6, 3, 2, 5)), normal(6, 4, 2, 5, batch=None)], tops=2, gradients=()),
+    Case("DecodeBBox", "", [normal(6, 8), regions(6)], gradients=()),
+    Case("FrcnnOutput", "frcnn_output_param { conf_thr: 0.3 max_det_num: 9 }",
+         [given(SCORES[:18].reshape(6, 3)), normal(6, 12, batch=None), given(FIRST_IMAGE), given([[14, 15]])],
+         gradients=()),
+    Case("ScaleRoute", "scale_route_param { low_scale: 5 high_scale: 9 }", [regions(9), (9, 2)], tops=2,
+         gradients=()),
     Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 code_type: CENTER_SIZE {FOUND} }}",
          [(2, 20), uniform(0, 1, 2, 15), priors(5)], gradients=()),
     Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 share_location: false keep_top_k: 4 {FOUND} }}",

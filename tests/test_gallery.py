@@ -30,7 +30,7 @@ def built():
 def test_every_type_has_a_drawing():
     """Of the layer types of the package none is without a drawing, and no drawing is of anything else."""
     assert set(TYPES) == set(registry.DRAWINGS)
-    assert 84 == len(TYPES)
+    assert 87 == len(TYPES)
 
 
 def test_a_layer_without_a_drawing_is_named(monkeypatch):

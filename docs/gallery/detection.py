@@ -111,6 +111,109 @@ def proposal(canvas: Canvas) -> None:
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
 
 
+def image(canvas: Canvas, frame: Box, size: tuple[float, float], title: str,
+          boxes: Sequence[tuple[Sequence[float], str, str, tuple[float, float]]]) -> None:
+    """Draw boxes on an image of `size` = (width, height) pixels: corners, kind, words, and where the words stand.
+
+    That place is given in parts of the box. The last pixels are part of a box.
+    """
+    canvas.text(frame.left, frame.top - 10, title, "strong")
+    canvas.rect(frame, "plot")
+    for (x1, y1, x2, y2), kind, words, (right, down) in boxes:
+        spot = place(frame, (x1 / size[0], y1 / size[1], (x2 + 1) / size[0], (y2 + 1) / size[1]))
+        canvas.rect(spot, kind)
+        canvas.label(spot.left + right * (spot.right - spot.left), spot.top + down * (spot.bottom - spot.top), words,
+                     kind="mono")
+
+
+def columns(canvas: Canvas, left: float, top: float, rows: np.ndarray, words: str) -> None:
+    """Draw a table of found boxes, with a word below each column."""
+    grid = canvas.grid(left, top, rows, "y", width=52)
+    for j, word in enumerate(words.split()):
+        canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, word, "mono quiet", "middle")
+
+
+@drawing("BoxGroupOutput")
+def box_group_output(canvas: Canvas) -> None:
+    """A map of three cells, each with one anchor around its middle, on an image of 12 × 4 pixels. The numbers t move
+    the first anchor a little to the right, and the third onto the second. A score is 1 − p. Of two boxes at one place
+    the one with the lower score (crossed out) is left out. y has the others, the best first.
+    """
+    ran = example("BoxGroupOutput")
+    p, t, found = ran["p"][0, 0, 0], ran["t"][0, 0, 0], ran["y"][:, :, 0, 0]
+    before, after = Box(6, 28, 306, 128), Box(366, 28, 666, 128)
+    image(canvas, before, (12, 4), "the anchors, with p", [
+        ((4 * cell, 0, 4 * cell + 3, 3), "window", number(p[cell]), (0.5, 0.4)) for cell in range(3)])
+    for cell in range(3):
+        canvas.text(before.left + 50 + 100 * cell, 100, f"t_x = {number(t[cell])}", "mono quiet", "middle")
+    image(canvas, after, (12, 4), "the boxes, with 1 − p", [
+        (row[1:], "window", number(1 - p[cell]), (part, 0.4))
+        for row, cell, part in zip(found, (0, 2), (0.35, 0.7), strict=True)])
+    x = after.left + 25 * 4 + 0.7 * 100
+    canvas.label(x, 90, number(1 - p[1]), kind="mono")
+    canvas.line([(x - 18, 90), (x + 18, 90)], "cross")
+    canvas.arrow((before.right + 10, before.y), (after.left - 10, after.y))
+    columns(canvas, after.left, 164, found, "image x1 y1 x2 y2")
+
+
+@drawing("DecodeBBox")
+def decode_b_box(canvas: Canvas) -> None:
+    """A region of one stage (dashed) and the region that the next stage looks at. The numbers t of class 1 move its
+    centre by half its width, make it exp(0.4) times as wide and keep its height.
+    """
+    roi, t = [0, 2, 2, 6, 5], [0, 0, 0, 0, 0.5, 0, 0.4, 0]
+    ran = run('layer { type: "DecodeBBox" bottom: "t" bottom: "roi" top: "y" }', t=[t], roi=[roi])
+    found = ran["y"][0, :, 0, 0]
+    frame = Box(6, 28, 316, 188)
+    image(canvas, frame, (15.5, 8), "the image", [(roi[1:], "window second", "", (0.5, 0.5)),
+                                                  (found[1:], "window", "", (0.5, 0.5))])
+    middles = [place(frame, (x / 15.5, 4 / 8, x / 15.5, 4 / 8)).x
+               for x in ((roi[1] + roi[3] + 1) / 2, (found[1] + found[3] + 1) / 2)]
+    canvas.arrow((middles[0], frame.y), (middles[1], frame.y))
+    grid = canvas.grid(376, 28, [t[4:]], "t[r, 4 … 7]", width=52)
+    for j, word in enumerate(("d_x", "d_y", "d_w", "d_h")):
+        canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, word, "mono quiet", "middle")
+    canvas.grid(376, 92, [roi], "roi[r]", width=52)
+    columns(canvas, 376, 142, np.array([[round(float(v), 2) for v in found]]), "image x1 y1 x2 y2")
+
+
+@drawing("FrcnnOutput")
+def frcnn_output(canvas: Canvas) -> None:
+    """Three regions with their scores of class 1 or 2. The first two overlap by 0.8, more than iou_thr, so the one with
+    the lower score (crossed out) is left out. The third is moved by its numbers t. The first row of y is no box.
+    """
+    ran = example("FrcnnOutput")
+    p, roi, found = ran["p"], ran["roi"][:, 1:], ran["y"][:, :, 0, 0]
+    before, after = Box(6, 28, 266, 228), Box(326, 28, 586, 228)
+    image(canvas, before, (13, 10), "the regions", [
+        (roi[1], "window second", number(p[1, 1]), (0.5, 0.7)), (roi[0], "window", number(p[0, 1]), (0.5, 0.4)),
+        (roi[2], "window", number(p[2, 2]), (0.5, 0.5))])
+    image(canvas, after, (13, 10), "what is kept", [
+        (row[1:5], "window", f"class {number(row[5])}", (0.5, 0.5)) for row in found[1:]])
+    x, y = before.left + 60, before.top + 20 + 0.4 * 80
+    canvas.line([(x - 22, y), (x + 22, y)], "cross")
+    canvas.arrow((before.right + 10, before.y), (after.left - 10, after.y))
+    columns(canvas, 6, 262, found, "image x1 y1 x2 y2 class score")
+
+
+@drawing("ScaleRoute")
+def scale_route(canvas: Canvas) -> None:
+    """Three regions. Their size is the root of their area: 4, 8 and 8 pixels. With low_scale 5, the first one (dashed)
+    is left out. A second layer with high_scale 5 would let it through alone.
+    """
+    ran = example("ScaleRoute")
+    roi, found = ran["roi"], ran["y"][:, :, 0, 0]
+    frame = Box(6, 28, 326, 268)
+    image(canvas, frame, (16, 12), "the regions, with their sizes", [
+        (row[1:], "window second" if r == 0 else "window", number(size), (0.5, at))
+        for r, (row, size, at) in enumerate(zip(roi, (4, 8, 8), (0.5, 0.13, 0.5), strict=True))])
+    grid = canvas.grid(386, 28, roi, "roi", lit=[(r, j) for r in (1, 2) for j in range(5)], width=44)
+    canvas.arrow((grid.box.x, grid.box.bottom + 10), (grid.box.x, grid.box.bottom + 36))
+    below = canvas.grid(386, grid.box.bottom + 40, found, "y", width=44)
+    for j, word in enumerate(("image", "x1", "y1", "x2", "y2")):
+        canvas.text(below.cell(0, j).x, below.box.bottom + 16, word, "mono quiet", "middle")
+
+
 @drawing("ROIAlign")
 def roi_align(canvas: Canvas) -> None:
     """A region (dashed) is not rounded to pixels. y holds the values of x at the corners of its bins (dots), here of

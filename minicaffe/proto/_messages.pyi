@@ -3092,9 +3092,11 @@ class CropCenterParameter(Message):
 
 class BBoxRegParameter(Message):
     @property
-    def bbox_mean(self) -> RepeatedScalarFieldContainer[float]: ...
+    def bbox_mean(self) -> RepeatedScalarFieldContainer[float]:
+        """added to the numbers of a box: x, y, w, h; unset: 0"""
     @property
-    def bbox_std(self) -> RepeatedScalarFieldContainer[float]: ...
+    def bbox_std(self) -> RepeatedScalarFieldContainer[float]:
+        """times the numbers of a box: x, y, w, h; unset: 1"""
     cls_aware: bool
     """boxes of each class, else one for all. Default: true"""
     def __init__(self, *,
@@ -3155,6 +3157,7 @@ class FrcnnOutputParameter(Message):
     iou_thr: float
     """Default: 0.5"""
     nms_type: str
+    """Default: "IOU" """
     max_det_num: int
     """0: all. Default: 0"""
     @property
@@ -4425,7 +4428,9 @@ class HardMiningParameter(Message):
 
 class ScaleRouteParameter(Message):
     low_scale: float
+    """smaller regions are left out, in pixels; unset: 0"""
     high_scale: float
+    """regions as large as this or larger are left out, in pixels; unset: all are small"""
     def __init__(self, *,
                  low_scale: float | None = ...,
                  high_scale: float | None = ...) -> None: ...

@@ -50,8 +50,7 @@ FORK_FIELDS = {
 _TYPES = {
     SSD: "AnnotatedData DetectionEvaluate MultiBoxLoss VideoData",
     RFCN: "BoxAnnotatorOHEM SmoothL1LossOHEM SoftmaxWithLossOHEM",
-    CASCADE: "BoxGroupOutput DecodeBBox DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData FrcnnOutput "
-             "HardMining ProposalTarget ScaleRoute",
+    CASCADE: "DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData HardMining ProposalTarget",
     SEGNET: "DenseImageData",
     DEEPLAB: "AdaptiveBiasChannel BiasChannel DenseCRF DomainTransform MatRead MatWrite SegAccuracy UniqueLabel",
     FLOWNET: "Accum BlackAugmentation Correlation DataAugmentation Downsample FLOReader FLOWriter FlowWarp ImgReader "

@@ -64,6 +64,9 @@ def one(kind: str, message: str, fields: str = "", net: str = IMAGES, bottoms: s
 
 FOUND = one("DetectionOutput", "detection_output_param", "num_classes: 3 nms_param { }",
             inputs(loc=(1, 8), conf=(1, 6), prior=(1, 2, 8), first=(1, 4)), "loc conf prior first")
+SPREAD = "bbox_mean: 0 " * 4 + "bbox_std: 1 " * 4
+GROUPS = one("BoxGroupOutput", "box_group_output_param", "box_group_param { stride: 4 field_h: 4 field_w: 4 }",
+             inputs(p=(2, 3, 5, 6), t=(2, 4, 5, 6)), "p t")
 
 
 TABLES = [
@@ -282,6 +285,45 @@ TABLES = [
         *[Row(name, "nothing would be put out", **SIZE) for name in ("pre_nms_topn", "post_nms_topn")],
         Row("nms_thresh", "0 leaves out all that touch; below 0 and above 1 it is no part", zero=ALLOWED,
             negative=ERROR, nan=ERROR, inf=ERROR),
+    ]),
+    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r", "phase: TEST"),
+          "bbox_reg_param", [
+        Row("bbox_mean", "any number moves a box; without bbox_std it does not count", **NUMBER,
+            alone=(WARNING, "clear bbox_std")),
+        Row("bbox_std", "0 takes what the net says away; below 0 turns it round", zero=ERROR, negative=ERROR,
+            nan=ERROR, inf=ERROR, alone=(WARNING, "clear bbox_mean")),
+        Row("cls_aware", "a choice"),
+    ]),
+    Table("DecodeBBoxParameter", one("DecodeBBox", "decode_bbox_param", "", inputs(t=(3, 8), r=(3, 5)), "t r"),
+          "decode_bbox_param", [
+        Row("gt_iou_thr", "it counts with a third bottom alone", zero=WARNING, negative=WARNING, nan=ERROR, inf=ERROR,
+            alone=(WARNING, "gt_iou_thr: 0.5")),
+    ]),
+    Table("BoxGroupOutputParameter", GROUPS, "box_group_output_param", [
+        Row("fg_thr", "0 and below leaves all in", **NUMBER),
+        Row("iou_thr", "0 leaves out all that touch", **NOT_BELOW_0),
+        Row("nms_type", "any other name is IOU, as in the fork", empty=WARNING),
+        Row("box_group_param", "see BoxGroupParameter"),
+        *[Row(name, "it is divided by", **BELOW_OR_AT_0) for name in ("field_whr", "field_xyr")],
+        *[Row(name, "0 is all", zero=ALLOWED) for name in ("max_nms_num", "max_post_nms_num")],
+        Row("min_size", "0 and below leaves all in", **NUMBER),
+    ]),
+    Table("BoxGroupParameter", GROUPS, "box_group_output_param.box_group_param", [
+        *[Row(name, "a box has pixels", **SIZE) for name in ("field_h", "field_w")],
+        Row("stride", "all cells would be one", **SIZE),
+    ]),
+    Table("FrcnnOutputParameter",
+          one("FrcnnOutput", "frcnn_output_param", "", inputs(p=(3, 2), t=(3, 8), r=(3, 5), s=(1, 2)), "p t r s"),
+          "frcnn_output_param", [
+        Row("conf_thr", "0 and below leaves all in", **NUMBER),
+        Row("iou_thr", "0 leaves out all that touch", **NOT_BELOW_0),
+        Row("nms_type", "any other name is IOU, as in the fork", empty=WARNING),
+        Row("max_det_num", "0 is all", zero=ALLOWED),
+        Row("save_output_param", "documented: no files are written"),
+    ]),
+    Table("ScaleRouteParameter", one("ScaleRoute", "scale_route_param", "", inputs(r=(3, 5)), "r"),
+          "scale_route_param", [
+        *[Row(name, "a size is above 0", **BELOW_OR_AT_0) for name in ("low_scale", "high_scale")],
     ]),
     Table("PSROIPoolingParameter",
           one("PSROIPooling", "psroi_pooling_param", "spatial_scale: 1 output_dim: 3 group_size: 1", REGIONS, "x r"),
