@@ -197,6 +197,7 @@ COMMON = [
     Case("Dropout", "phase: TEST dropout_param { scale_train: false }", name="unscaled"),
     Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
     Case("InnerProduct", "inner_product_param { num_output: 4 }"),
+    Case("InnerProduct", "inner_product_param { num_output: 4 relu: true negative_slope: 0.3 }", name="relu"),
     Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",
          name="transposed"),
 ]
@@ -213,7 +214,7 @@ NORMALIZATION = [
     Case("BN", "bn_param { eps: 0.1 }"),
     Case("BN", "phase: TEST bn_param { momentum: 0.5 }", blobs=POSITIVE, name="stored"),
     Case("BN", "bn_param { frozen: true }", blobs=POSITIVE, name="frozen"),
-    Case("BN", "bn_param { bn_mode: LEARN }", [(7, 3, 5, 2)], tops=3, name="segnet"),
+    Case("BN", "bn_param { bn_mode: LEARN }", [(7, 3, 5, 2)], tops=3, gradient={"tops": [0]}, name="segnet"),
     Case("BN", "bn_param { bn_mode: INFERENCE }", name="segnet_inference"),
     Case("BN", "bn_param { var_eps: 0.1 axis: 2 }", name="ctpn"),
     Case("BN", "phase: TEST bn_param { moving_average: true axis: 2 }", blobs=POSITIVE, name="ctpn_stored"),
@@ -305,6 +306,7 @@ UTILITY = [
     Case("Silence", bottoms=[X, (2, 4)], tops=0, gradient={"zeros": [0, 1]}),
     Case("Slice", "slice_param { slice_point: 2 slice_point: 3 }", tops=3),
     Case("Softmax"),
+    Case("Softmax", "softmax_param { scaling_temperature: 2.5 }", name="tempered"),
     Case("Softmax", "softmax_param { axis: -1 }", name="last_axis"),
     Case("Split", tops=3),
     Case("Tile", "tile_param { axis: 2 tiles: 3 }"),
@@ -313,6 +315,8 @@ UTILITY = [
 
 VISION = [
     Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 relu: true negative_slope: 0.3 }",
+         name="relu"),
     Case("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 1 dilation: 2 "
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.layers.activation._fused_relu import FusedReLU
 from minicaffe.layers.normalization._eps import check_eps, without_spread
 from minicaffe.layers.normalization._statistics import channel_sums, freeze, normalize, normalize_grad
 from minicaffe.proto import TEST, BatchNormParameter, FillerParameter
@@ -72,6 +73,7 @@ class BatchNormLayer(Layer):
         self.check(0 <= p.moving_average_fraction <= 1, "moving_average_fraction", "must lie in [0, 1]")
         check_eps(self)
         self._read_fields_of_forks()
+        self.relu = FusedReLU(self)
         self.fraction, self.eps = p.moving_average_fraction, max(p.eps, 1e-5) if self.of_nvidia else p.eps
         self.use_global_stats = self.phase == TEST
         if self.of_nvidia:
@@ -106,8 +108,7 @@ class BatchNormLayer(Layer):
             self.kept = self.scratch(x.shape)
         if self.use_global_stats:
             self.mu, self.inverse_std, self.w_over_std = (self.scratch((self.C,)) for _ in range(3))
-        if self.relu and self.runs_backward:
-            self.positive, self.dy = self.scratch(x.shape, bool), self.scratch(x.shape)
+        self.relu.reshape(top)
         self.m = x.count // self.C
         # x as (N, C, values of a channel); max, because an empty batch would divide by 0
         self.sizes = x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C)
@@ -132,14 +133,10 @@ class BatchNormLayer(Layer):
                 kernels.copy(kept, y)
             else:
                 kernels.scale_channels(kept, w, b, 1, y)
-        if self.relu:
-            kernels.relu(y, 0.0, self.positive.reshape(self.sizes) if self.runs_backward else None, y)
+        self.relu.forward(0, top[0].data)
 
     def backward(self, top, propagate_down, bottom):
-        dy, dx = top[0].diff.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
-        if self.relu:
-            kernels.relu_grad(dy, 0.0, self.positive.reshape(self.sizes), self.dy.reshape(self.sizes))
-            dy = self.dy.reshape(self.sizes)
+        dy, dx = self.relu.backward(0, top[0].diff).reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
         w, b = self._learned()
         if w is not None and self.param_propagate_down[3]:
             dw = self.blobs[3].diff
@@ -181,7 +178,6 @@ class BatchNormLayer(Layer):
         p, number = self.param, self.stored_blobs
         of_intel = any(map(p.HasField, ("use_weight_bias", "bias_term", "filler", "relu", "stats_batch_size")))
         self.of_nvidia = p.scale_bias or p.HasField("scale_filler") or (p.HasField("bias_filler") and not of_intel)
-        self.relu = p.relu
         if self.of_nvidia:
             self.fillers = [p.scale_filler if p.HasField("scale_filler") else ONE, p.bias_filler]
             return
