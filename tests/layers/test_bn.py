@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from tests.layers.test_normalization import SHAPE, make, normal, run_forward
 
 from minicaffe.errors import LayerError
 from minicaffe.layers.normalization.batch_norm import BatchNormLayer
 from minicaffe.layers.normalization.bn import CTPN, PSPNET, SEGNET, BNLayer
 from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN, NetParameter, text
+from tests.layers.test_normalization import SHAPE, make, normal, run_forward
 
 DATA = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 7 } } }\n'
 

@@ -21,8 +21,7 @@ class InnerProductLayer(Layer):
     α where y was not positive.
     Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
               kernels.add_bias: minicaffe/kernels/definitions/channels.py;
-              kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py;
-              kernels.relu, kernels.relu_grad: minicaffe/kernels/definitions/elementwise.py
+              kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), with D = C · H · W at the default axis
     Top       y (N, K): the axes of x before `axis`, and one of K

@@ -31,10 +31,10 @@ class BatchNormLayer(Layer):
     least 1e-5, and the phase alone says which statistics count.
     Intel's is meant where the weights have 4 or 5 blobs, or use_weight_bias is set to true. It divides by factor, as
     BVLC's does; so a file of NVIDIA's, where factor is 1, gives the same numbers here.
-    Computed  kernels.global_stats, kernels.normalize_channels, kernels.scale_channels, kernels.divide_by_std,
-              kernels.scale_around: minicaffe/kernels/definitions/channels.py;
-              kernels.copy: minicaffe/kernels/definitions/copying.py;
-              kernels.multiply, kernels.relu, kernels.relu_grad: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.normalize_channels, kernels.scale_around, kernels.scale_channels, kernels.divide_by_std,
+              kernels.global_stats: minicaffe/kernels/definitions/channels.py;
+              kernels.multiply: minicaffe/kernels/definitions/elementwise.py;
+              kernels.copy: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (N, C, …) or (N,), which counts as one channel
     Top       y, the shape of x
@@ -82,7 +82,7 @@ class BatchNormLayer(Layer):
         elif p.HasField("use_global_stats"):
             self.use_global_stats = p.use_global_stats
         for field in ("stats_batch_size", "update_global_stats"):
-            self.check(self.phase == TEST or not getattr(p, field), field, "works in TEST alone, where it has no effect")
+            self.check(self.phase == TEST or not getattr(p, field), field, "works in TEST alone, without effect")
         # measuring the batch is done by numpy and changes the blobs; a recording holds calls of kernels alone
         self.recordable = self.use_global_stats
         self.check_effect(self.phase == TEST or not p.use_global_stats, "moving_average_fraction",
@@ -115,18 +115,18 @@ class BatchNormLayer(Layer):
 
     def forward(self, bottom, top):
         x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
-        kept = self.kept.reshape(self.sizes) if self.keeps else None
         w, b = self._learned()
         if self.use_global_stats:
             self._take_global_stats()
             if self.keeps:
-                kernels.normalize_channels(x, self.mu, self.inverse_std, kept)
+                kernels.normalize_channels(x, self.mu, self.inverse_std, self._kept())
             if w is None:
                 kernels.normalize_channels(x, self.mu, self.inverse_std, y)
             else:
                 kernels.multiply(w, self.inverse_std, self.w_over_std)
                 kernels.scale_around(x, self.mu, self.w_over_std, b, y)
         else:
+            kept = self._kept()
             mu, v, self.std = normalize(x, self.eps, kept)
             self._remember(mu, v)
             if w is None:
@@ -140,7 +140,7 @@ class BatchNormLayer(Layer):
         w, b = self._learned()
         if w is not None and self.param_propagate_down[3]:
             dw = self.blobs[3].diff
-            dw += channel_sums(dy * self.kept.reshape(self.sizes))
+            dw += channel_sums(dy * self._kept())
         if b is not None and self.param_propagate_down[4]:
             db = self.blobs[4].diff
             db += channel_sums(dy)
@@ -152,7 +152,7 @@ class BatchNormLayer(Layer):
         if w is not None:
             kernels.scale_channels(dy, w, None, 1, dx)
             dy = dx
-        normalize_grad(dy, self.kept.reshape(self.sizes), self.std, dx)
+        normalize_grad(dy, self._kept(), self.std, dx)
 
     def in_todays_order(self, blobs):
         # NVIDIA, before its version 0.17: w, b, mean, variance, and one number
@@ -213,3 +213,7 @@ class BatchNormLayer(Layer):
         for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
             kept *= self.fraction
             kept += new
+
+    def _kept(self):
+        """Return the memory of x̂ as (images, C, values of a channel)."""
+        return self.kept.reshape(self.sizes)

@@ -112,24 +112,22 @@ class BNLayer(Layer):
     def forward(self, bottom, top):
         x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
         w, b = self._numbers(0), self._numbers(1)
-        kept = self.kept.reshape(self.sizes) if self.keeps else None
         if self.stored:
             mean, variance = self._numbers(2), self._numbers(3)
             if self.keeps:
                 kernels.divide_by_std(None, variance, self.eps, self.inverse_std)
-                kernels.normalize_channels(x, mean, self.inverse_std, kept)
+                kernels.normalize_channels(x, mean, self.inverse_std, self._kept())
             kernels.divide_by_std(w, variance, self.eps, self.w_over_std)
             kernels.scale_around(x, mean, self.w_over_std, b, y)
             return
         if self.uses_batch:
-            self._measure(x, kept, top)
-            x = kept
+            x = self._measure(x, top)
         elif self.keeps:
-            kernels.copy(x, kept)
+            kernels.copy(x, self._kept())
         kernels.scale_channels(x, w, b, 1, y)
 
     def backward(self, top, propagate_down, bottom):
-        dy, kept = top[0].diff.reshape(self.sizes), self.kept.reshape(self.sizes)
+        dy, kept = top[0].diff.reshape(self.sizes), self._kept()
         if self.param_propagate_down[0]:
             dw = self.blobs[0].diff.reshape(-1)
             dw += channel_sums(dy * kept)
@@ -202,8 +200,9 @@ class BNLayer(Layer):
         self.remembers = training and self.uses_batch and self.kind != SEGNET
         return axis
 
-    def _measure(self, x, kept, top):
-        """Write x̂, put out the statistics of the batch, and remember them."""
+    def _measure(self, x, top):
+        """Return x̂, put out the statistics of the batch, and remember them."""
+        kept = self._kept()
         mu, v, self.std = normalize(x, self.eps, kept)
         for blob, values in zip(top[1:], (mu, v), strict=False):
             blob.data[...] = values.reshape(blob.shape)
@@ -212,7 +211,12 @@ class BNLayer(Layer):
                 remembered = self._numbers(k)
                 remembered *= self.fraction
                 remembered += (1 - self.fraction) * new
+        return kept
 
     def _numbers(self, k):
         """Return blob k as (C,)."""
         return self.blobs[k].data.reshape(-1)
+
+    def _kept(self):
+        """Return the memory of x̂ as (images, C, values of a channel)."""
+        return self.kept.reshape(self.sizes)

@@ -12,8 +12,8 @@ class SoftmaxLayer(Layer):
     Forward   y[c] = exp(x[c] / t) / Σ exp(x[j] / t)   (computed from x − max x, so nothing overflows)
     Backward  dx[c] = y[c] · (dy[c] − Σ dy[j] · y[j]) / t
     where c and j run over the places along `axis`
-    Computed  kernels.softmax, kernels.softmax_grad: minicaffe/kernels/definitions/softmax.py;
-              kernels.linear: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.linear: minicaffe/kernels/definitions/maps.py;
+              kernels.softmax, kernels.softmax_grad: minicaffe/kernels/definitions/softmax.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

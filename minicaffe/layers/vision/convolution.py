@@ -24,8 +24,7 @@ class ConvolutionLayer(ConvolutionBase):
     dx is overwritten; dw and db are added to, for an update may be made from several passes. The filter is not turned
     around first, so the kernels say correlation, as mathematicians do.
     Computed  kernels.correlate, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate_data_grad:
-              minicaffe/kernels/definitions/convolution.py;
-              kernels.relu, kernels.relu_grad: minicaffe/kernels/definitions/elementwise.py
+              minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh = (H + 2p − d·(kh − 1) − 1) / s rounded towards zero, + 1
