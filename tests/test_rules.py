@@ -12,6 +12,7 @@ from minicaffe.layer import layer_class, module_name, registered_types
 from minicaffe.layers import FAMILIES, datasheet
 from minicaffe.layers.datasheet import LABELS
 from minicaffe.proto import LayerParameter, describe
+from minicaffe.proto.forks import is_added
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,16 +42,20 @@ def test_datasheet_is_in_order(type_name):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_datasheet_names_every_field_it_reads(type_name):
-    """The Params of a datasheet and the fields of the layer's message cannot drift apart."""
+    """The Params of a datasheet and the fields of the layer's message cannot drift apart.
+
+    Of the fields that forks have added to a message of BVLC's, a layer reads those in its `fork_fields`.
+    """
     cls = layer_class(type_name)
     if cls.message is None:
         return
-    fields = LayerParameter.DESCRIPTOR.fields_by_name[cls.message].message_type.fields_by_name
-    read = set(fields) - set(cls.unread)
-    missing = {name for name in read if not re.search(rf"\b{name}\b", cls.__doc__)}
+    fields = LayerParameter.DESCRIPTOR.fields_by_name[cls.message].message_type.fields
+    added = {field.name for field in fields if is_added(cls.message, field)}
+    read = {field.name for field in fields} - set(cls.unread) - added | set(cls.fork_fields)
 
-    assert set() == missing
+    assert set() == {name for name in read if not re.search(rf"\b{name}\b", cls.__doc__)}
     assert cls.message in cls.__doc__
+    assert set(cls.fork_fields) <= added
 
 
 @pytest.mark.parametrize("type_name", registered_types())

@@ -71,7 +71,7 @@ def page(name: str) -> str:
         lines = [line for row in rows for line in
                  entry(f"{row.name:{widths[0]}}{row.type:{widths[1]}}{row.default:{widths[2]}}".rstrip(), row.comment,
                        2 + sum(widths), width)]
-        parts.append(f"Fields of {message}, with type and default\n" + "\n".join(lines))
+        parts.append("\n".join([*wrap(f"Fields of {message}, with type and default", width), *lines]))
     if name in samples():  # a type from outside has none
         parts.append("\n".join(["Sample", *code(sample(name), width)]))
     return "\n\n".join(parts)

@@ -53,19 +53,19 @@ _TYPES = {
     RFCN: "BoxAnnotatorOHEM SmoothL1LossOHEM SoftmaxWithLossOHEM",
     CASCADE: "BoxGroupOutput DecodeBBox DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData FrcnnOutput "
              "HardMining ProposalTarget ScaleRoute",
-    SEGNET: "DenseImageData Upsample",
-    DEEPLAB: "AdaptiveBiasChannel BiasChannel DenseCRF DomainTransform Interp MatRead MatWrite SegAccuracy UniqueLabel",
+    SEGNET: "DenseImageData",
+    DEEPLAB: "AdaptiveBiasChannel BiasChannel DenseCRF DomainTransform MatRead MatWrite SegAccuracy UniqueLabel",
     FLOWNET: "Accum BlackAugmentation Correlation DataAugmentation Downsample FLOReader FLOWriter FlowWarp ImgReader "
              "ImgWriter L1Loss LpqLoss Mean Resample",
     NVIDIA: "DetectNetTransformation TRT",
     INTEL: "MnActivation SpatialDropout",
     JOLIBRAIN: "DiceCoefLoss FocalLoss SeLU SeLUDropout",
     FACES: "CenterLoss LabelSpecificAdd LargeMarginInnerProduct MarginInnerProduct TripletLoss",
-    YOLO: "EvalDetection RegionLoss Reorg Yolov3 Yolov3DetectionOutput YoloDetectionOutput YoloSeg",
+    YOLO: "EvalDetection RegionLoss Yolov3 Yolov3DetectionOutput YoloDetectionOutput YoloSeg",
     TSN: "BatchReduction SegData VideoDataTSN",
     C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
-    CTPN: "Lstm Reverse Transpose",
-    CRNN: "ContinuationIndicator CtcLoss LabelsequenceAccuracy",
+    CTPN: "Lstm",
+    CRNN: "CtcLoss LabelsequenceAccuracy",
     "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
     "pl8787's experiments": "ColinearConvolution",
 }
@@ -73,7 +73,6 @@ FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.s
 _IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items() if name != "Lstm"}  # BVLC has LSTM
 
 _CURES = {
-    "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
     "relu": "Intel's fork applies a ReLU to the top: a ReLU layer after this one does the same",
     "fusion_type": "Intel's fork adds a second bottom to the top: an Eltwise layer after this one does the same",

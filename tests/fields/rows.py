@@ -78,6 +78,21 @@ def put(message: Any, path: str, value: Any) -> None:
         setattr(message, name, value)
 
 
+def set_otherwise(message: Any, field: Any) -> None:
+    """Set a field, a descriptor, to another value than its default."""
+    if field.message_type:
+        part = getattr(message, field.name)
+        part.add() if hasattr(part, "add") else part.SetInParent()
+        return
+    if field.enum_type:
+        value: Any = next(one.number for one in field.enum_type.values if one.number != field.default_value)
+    elif field.type == field.TYPE_STRING:
+        value = "another"
+    else:
+        value = not field.default_value if field.type == field.TYPE_BOOL else (field.default_value or 0) + 1
+    put(message, field.name, value)
+
+
 def outcome(caplog: Any, field: str, run: Callable[[], object]) -> tuple[str, list[str]]:
     """What a function does with a field, and the messages: an error or a warning counts only where it names it.
 

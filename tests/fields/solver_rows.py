@@ -1,4 +1,4 @@
-"""The fields of SolverParameter, in the order of protos/caffe.proto."""
+"""The fields of SolverParameter, in the order of protos/caffe.proto, and what is done with those of forks."""
 
 from rows import ALLOWED, ERROR, WARNING, Row
 
@@ -100,3 +100,15 @@ ROWS = [
     Row("device_id", "a GPU's number", zero=WARNING, negative=WARNING),
     Row("layer_wise_reduce", "for several GPUs", alone=(WARNING, "layer_wise_reduce: false")),
 ]
+
+# A fork's field, set to another value than its default: refused where it changes the updates, left aside without a word
+# where it says how a fork computes, and else without effect, which is said.
+OF_FORKS = {
+    ERROR: "plateau_winsize rampup_interval rampup_lr min_lr momentum_policy weight_decay_policy larc disabled_update "
+           "local_lr_auto lr_dropout amsgrad rectified gc adabelief lookahead",
+    WARNING: "eval_type ap_version show_per_class_result stagelr stageiter stepearly solver_data_type max_momentum "
+             "momentum_power weight_decay_power max_weight_decay larc_policy larc_eta larc_turbo "
+             "test_and_snapshot_last_epochs local_gw_ratio test_offset decoupled_wd_t0 decoupled_wd_mult lr_mult "
+             "p_mult period lookahead_steps lookahead_alpha richness",
+    ALLOWED: "store_blobs_in_old_format engine group_id per_parameter_reduce",
+}

@@ -1,8 +1,8 @@
 """Each field of SolverParameter with 0, a negative number, NaN, infinity, an empty text and without its partner."""
 
 import pytest
-from rows import ALLOWED, ERROR, ODD, WARNING, columns, filled, outcome, put
-from solver_rows import ROWS
+from rows import ALLOWED, ERROR, ODD, WARNING, columns, filled, outcome, put, set_otherwise
+from solver_rows import OF_FORKS, ROWS
 
 from minicaffe.errors import SolverError
 from minicaffe.proto import NetParameter, SolverParameter
@@ -40,8 +40,10 @@ def start(given):
 
 
 def test_each_field_has_a_row():
-    """Each field has a row that says what its odd values do, and no row is for a field that does not exist."""
-    assert sorted(SolverParameter.DESCRIPTOR.fields_by_name) == sorted(row.field for row in ROWS)
+    """Each field has a row that says what is done with it, and no row is for a field that does not exist."""
+    of_forks = " ".join(OF_FORKS.values()).split()
+
+    assert sorted(SolverParameter.DESCRIPTOR.fields_by_name) == sorted([row.field for row in ROWS] + of_forks)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.field)
@@ -61,6 +63,17 @@ def test_an_odd_value(row, column, expected, caplog):
     assert (expected, said) == (found, said)
     if expected == WARNING:
         assert 1 == len(said)
+
+
+@pytest.mark.parametrize(("field", "expected"), [(field, expected) for expected, names in OF_FORKS.items()
+                                                for field in names.split()])
+def test_a_field_of_a_fork(field, expected, caplog):
+    """It is refused, has no effect, which is said, or is left aside."""
+    given = param("")
+    set_otherwise(given, SolverParameter.DESCRIPTOR.fields_by_name[field])
+    found, said = outcome(caplog, field, lambda: start(given))
+
+    assert (expected, said) == (found, said)
 
 
 @pytest.mark.parametrize(("fields", "field", "expected", "words"), [

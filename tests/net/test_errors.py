@@ -216,20 +216,20 @@ def test_what_would_take_a_layer_in(tmp_path, more, flags):
                     + flags.replace("--stage a,b", "--stage c,a,b"))
 
 
-@pytest.mark.parametrize("name", ["DepthwiseConvolution", "ConvolutionDepthwise", "DepthwiseConv",
-                                  "ConvolutionDepthWise", "Depth_wise", "ConvDW", "DWConvolution", "depthwise_conv2d"])
+@pytest.mark.parametrize("name", ["DepthwiseConvolution2", "DepthWise", "ConvolutionDepthWise", "Depth_wise", "ConvDW",
+                                  "DWConvolution", "depthwise_conv2d"])
 def test_depthwise_types(tmp_path, name):
-    """A fork's depthwise convolution is Convolution with group, not Deconvolution."""
+    """A depthwise convolution by another name is Convolution with group, not Deconvolution."""
     hint = error_of(tmp_path, X + layer(name, "x", "y")).split("hint: ")[1]
 
     assert hint.startswith("a depthwise convolution is Convolution with group: <channels>")
 
 
-@pytest.mark.parametrize(("name", "fork"), [("Interp", "DeepLab and PSPNet forks"), ("SmoothL1LossOHEM", "R-FCN fork"),
-                                            ("MultiBoxLoss", "SSD fork"), ("Axpy", "SENet fork"),
-                                            ("ReLU6", "MobileNet forks"), ("SegAccuracy", "DeepLab and PSPNet forks")])
+@pytest.mark.parametrize(("name", "fork"), [("Correlation", "FlowNet fork"), ("SmoothL1LossOHEM", "R-FCN fork"),
+                                            ("MultiBoxLoss", "SSD fork"), ("CtcLoss", "CRNN fork"),
+                                            ("SegAccuracy", "DeepLab and PSPNet forks")])
 def test_layer_types_of_forks(tmp_path, name, fork):
-    """An error names the fork, and no type of Caffe that is only spelt like it, such as Filter for Interp."""
+    """An error names the fork, and no type of Caffe that is only spelt like it, such as Accuracy for SegAccuracy."""
     hint = error_of(tmp_path, X + layer(name, "x", "y")).split("hint: ")[1]
 
     assert hint == (f"{name!r} belongs to the {fork}; Caffe itself has no such type. "

@@ -127,6 +127,7 @@ def test_a_type_of_a_fork_is_named():
     with pytest.raises(LayerError, match="layer 'a' has the unknown type 'Accum'; unknown as well: 'Mean'\n"):
         net_of(two)
     assert all(forks.fork_type_hint(name) for name in forks.FORK_OF_TYPE)
+    assert set() == set(forks.FORK_OF_TYPE) & set(registered_types())
     bvlc = {"Convolution", "LSTM", "Pooling", "LRN"}
     assert bvlc <= set(registered_types())
     assert not any(map(forks.fork_type_hint, bvlc))

@@ -17,10 +17,10 @@ class DropoutLayer(Layer):
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1, 0.5), scale_train (true; false, of the Fast R-CNN fork and
-              others: m is 1 or 0, and TEST multiplies by 1 − p), sample_weights_test (false; true, of the SegNet fork:
-              TEST as TRAIN, to average several passes). In the forks both have number 2, so a binary file does not tell
-              them apart
+    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1, 0.5), scale_train (true), sample_weights_test (false).
+              scale_train: false is of the Fast R-CNN fork and others: m is 1 or 0, and TEST multiplies by 1 − p.
+              sample_weights_test: true is of the SegNet fork: TEST does what TRAIN does, to average several passes.
+              In the forks both fields have number 2, so a binary file does not tell them apart
     In place  yes: backward reads neither x nor y
     Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy. In a training, m follows from the
               seed, the update, the part of the batch and the layer's name
