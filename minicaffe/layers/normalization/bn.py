@@ -2,7 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.normalization._eps import without_spread
+from minicaffe.layers.normalization._eps import check_eps, without_spread
 from minicaffe.layers.normalization._statistics import channel_sums, freeze, normalize, normalize_grad
 from minicaffe.proto import TEST, TRAIN, BNParameter, FillerParameter
 
@@ -42,12 +42,12 @@ class BNLayer(Layer):
     Bottom    x (N, C, …), or for axis 2 (N, D, C, …)
     Top       y, the shape of x
               μ and v (1, C, 1, 1), for SegNet's only, where a second and a third top are asked for
-    Params    bn_param, SegNet's: bn_mode (LEARN), scale_filler (absent: all 0), shift_filler (absent: all 0)
-              PSPNet's: slope_filler (absent: all 0), bias_filler (absent: all 0), momentum=λ (0.9), eps=ε (1e-5),
-              frozen (the stored statistics in TRAIN, too, and nothing is learned; false), engine (accepted, without
-              effect, DEFAULT)
-              CTPN's: scale_filler (absent: all 0), shift_filler (absent: all 0), var_eps=ε (1e-10), moving_average
-              (stored statistics in TEST, false), decay=1 − λ (0.05), axis (of the channels, 1 or 2, 1)
+    Params    bn_param: scale_filler (SegNet and CTPN, absent: all 0), shift_filler (SegNet and CTPN, absent: all 0),
+              bn_mode (SegNet, LEARN), slope_filler (PSPNet, with the next five, absent: all 0), bias_filler (absent: all
+              0), momentum=λ (0.9), eps=ε (1e-5), frozen (the stored statistics in TRAIN, too, and nothing is
+              learned, false), engine (accepted, without effect, DEFAULT), var_eps=ε (CTPN, with all below, 1e-10),
+              moving_average (the stored statistics in TEST, false), decay (which is 1 − λ, 0.05), axis (of the
+              channels, 1 or 2, 1)
     Blobs     w (1, C, 1, 1), b (1, C, 1, 1); with axis 2 (1, 1, C, 1)
               mean, variance, of the same shape, but not for SegNet's: statistics, never touched by the solver
     In place  yes: what backward reads is kept
@@ -184,14 +184,14 @@ class BNLayer(Layer):
         if self.kind == SEGNET:
             self.eps, self.uses_batch, self.stored = 1e-9, p.bn_mode == BNParameter.LEARN, False
         elif self.kind == PSPNET:
-            self.check(p.eps >= 0, "eps", "must be at least 0")
+            check_eps(self)
             self.check(0 <= p.momentum <= 1, "momentum", "must lie in [0, 1]")
             self.eps, self.fraction, self.frozen = p.eps, p.momentum, p.frozen
             self.uses_batch = training and not p.frozen
             self.check_effect(not p.frozen, "momentum", "frozen is true")
             self.stored = not self.uses_batch
         else:
-            self.check(p.var_eps >= 0, "var_eps", "must be at least 0")
+            check_eps(self, "var_eps")
             self.check(0 <= p.decay <= 1, "decay", "must lie in [0, 1]")
             self.check(p.axis in (1, 2), "axis", "must be 1 or 2")
             self.eps, self.fraction, axis = p.var_eps, 1 - p.decay, int(p.axis)
