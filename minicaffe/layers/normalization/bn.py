@@ -43,8 +43,8 @@ class BNLayer(Layer):
     Top       y, the shape of x
               μ and v (1, C, 1, 1), for SegNet's only, where a second and a third top are asked for
     Params    bn_param: scale_filler (SegNet and CTPN, absent: all 0), shift_filler (SegNet and CTPN, absent: all 0),
-              bn_mode (SegNet, LEARN), slope_filler (PSPNet, with the next five, absent: all 0), bias_filler (absent: all
-              0), momentum=λ (0.9), eps=ε (1e-5), frozen (the stored statistics in TRAIN, too, and nothing is
+              bn_mode (SegNet, LEARN), slope_filler (PSPNet, with the next five, absent: all 0), bias_filler (absent:
+              all 0), momentum=λ (0.9), eps=ε (1e-5), frozen (the stored statistics in TRAIN, too, and nothing is
               learned, false), engine (accepted, without effect, DEFAULT), var_eps=ε (CTPN, with all below, 1e-10),
               moving_average (the stored statistics in TEST, false), decay (which is 1 − λ, 0.05), axis (of the
               channels, 1 or 2, 1)

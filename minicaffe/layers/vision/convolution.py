@@ -1,5 +1,7 @@
 """Convolution: filters slide over images and answer where they see their pattern."""
 
+from typing import ClassVar
+
 from minicaffe import kernels
 from minicaffe.layer import register
 from minicaffe.layers.activation._fused_relu import FusedReLU
@@ -42,7 +44,7 @@ class ConvolutionLayer(ConvolutionBase):
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
-    fork_fields = ("relu", "negative_slope")
+    fork_fields: ClassVar[tuple[str, ...]] = ("relu", "negative_slope")
     recordable = True
     can_dry_run = True
 
