@@ -41,7 +41,8 @@ class BatchNormLayer(Layer):
     Params    batch_norm_param: use_global_stats (absent: true in TEST, false in TRAIN), moving_average_fraction=λ
               (0.999), eps=ε (1e-5), scale_bias (NVIDIA, false), scale_filler (NVIDIA, absent: constant 1), bias_filler
               (NVIDIA and Intel, absent: all 0), use_weight_bias (Intel, with the next four; unset: as the weights have
-              it, true), bias_term (true), filler (absent: constant 1), relu (false), stats_batch_size (refused in TRAIN, 0), update_global_stats (PSPNet, refused in TRAIN, false)
+              it, true), bias_term (true), filler (absent: constant 1), relu (false), stats_batch_size (refused
+              in TRAIN, 0), update_global_stats (PSPNet, refused in TRAIN, false)
     Blobs     mean (C,), variance (C,), factor (1,): statistics, never touched by the solver
               w (C,), b (C,) for NVIDIA's and Intel's; no b where Intel's bias_term is false
     In place  yes: a copy of x̂ is kept for backward
