@@ -198,6 +198,7 @@ COMMON = [
     Case("Dropout", "phase: TEST dropout_param { scale_train: false }", name="unscaled"),
     Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
     Case("InnerProduct", "inner_product_param { num_output: 4 }"),
+    Case("InnerProduct", "inner_product_param { num_output: 4 relu: true negative_slope: 0.3 }", name="relu"),
     Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",
          name="transposed"),
 ]
@@ -206,6 +207,18 @@ NORMALIZATION = [
     Case("BatchNorm"),
     Case("BatchNorm", "phase: TEST", blobs=POSITIVE, name="test"),
     Case("BatchNorm", "batch_norm_param { eps: 0.1 }", [(7, 3)], name="two_axes"),
+    Case("BatchNorm", "batch_norm_param { scale_bias: true }", name="nvidia"),
+    Case("BatchNorm", "phase: TEST batch_norm_param { scale_bias: true }", blobs=POSITIVE, name="nvidia_test"),
+    Case("BatchNorm", "batch_norm_param { use_weight_bias: true relu: true }", kinks=(0,), name="intel"),
+    Case("BatchNorm", "phase: TEST batch_norm_param { use_weight_bias: true bias_term: false }", blobs=POSITIVE,
+         name="intel_test"),
+    Case("BN", "bn_param { eps: 0.1 }"),
+    Case("BN", "phase: TEST bn_param { momentum: 0.5 }", blobs=POSITIVE, name="stored"),
+    Case("BN", "bn_param { frozen: true }", blobs=POSITIVE, name="frozen"),
+    Case("BN", "bn_param { bn_mode: LEARN }", [(7, 3, 5, 2)], tops=3, gradient={"tops": [0]}, name="segnet"),
+    Case("BN", "bn_param { bn_mode: INFERENCE }", name="segnet_inference"),
+    Case("BN", "bn_param { var_eps: 0.1 axis: 2 }", name="ctpn"),
+    Case("BN", "phase: TEST bn_param { moving_average: true axis: 2 }", blobs=POSITIVE, name="ctpn_stored"),
     Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 k: 2 }"),
     Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", name="within",
          skip={"replay": "numpy computes it, on the numba engine too"}),
@@ -296,6 +309,7 @@ UTILITY = [
     Case("Silence", bottoms=[X, (2, 4)], tops=0, gradient={"zeros": [0, 1]}),
     Case("Slice", "slice_param { slice_point: 2 slice_point: 3 }", tops=3),
     Case("Softmax"),
+    Case("Softmax", "softmax_param { scaling_temperature: 2.5 }", name="tempered"),
     Case("Softmax", "softmax_param { axis: -1 }", name="last_axis"),
     Case("Split", tops=3),
     Case("Tile", "tile_param { axis: 2 tiles: 3 }"),
@@ -304,6 +318,8 @@ UTILITY = [
 
 VISION = [
     Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 relu: true negative_slope: 0.3 }",
+         name="relu"),
     Case("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 1 dilation: 2 "
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",

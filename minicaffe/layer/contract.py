@@ -104,6 +104,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self.loss_weights: list[float] = []
         self.runs_backward = True
         self.awaits_weights, self._unfilled, self._set_up_shapes = False, {}, []
+        self.stored_blobs = len(param.blobs)
         self.awaits_scratch, self._scratch, self._scratch_used = False, [], 0
 
     # --- what a layer writes ---------------------------------------------------------------------

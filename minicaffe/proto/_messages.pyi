@@ -2850,10 +2850,10 @@ class BNParameter(Message):
     """Default: LEARN"""
     @property
     def slope_filler(self) -> FillerParameter:
-        """PSPNet and TSN. unset: constant 1"""
+        """PSPNet and TSN. unset: all 0"""
     @property
     def bias_filler(self) -> FillerParameter:
-        """unset: constant 0"""
+        """unset: all 0"""
     momentum: float
     """what stays of the stored statistics at each batch. Default: 0.9"""
     eps: float
