@@ -36,7 +36,7 @@ MEASURED = {}  # text of a net -> place of a number -> slope
 
 @pytest.fixture
 def slopes_once(monkeypatch):
-    """The slopes of each net are measured once, whatever is wrong in a backward: they come from forward passes alone."""
+    """The slopes of each net are measured once: they come from forward passes, whatever is wrong in a backward."""
     measure = Proofs._slope
 
     def slope(self, *place):
