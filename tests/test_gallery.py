@@ -30,7 +30,7 @@ def built():
 def test_every_type_has_a_drawing():
     """Of the layer types of the package none is without a drawing, and no drawing is of anything else."""
     assert set(TYPES) == set(registry.DRAWINGS)
-    assert 87 == len(TYPES)
+    assert 91 == len(TYPES)
 
 
 def test_a_layer_without_a_drawing_is_named(monkeypatch):
@@ -172,7 +172,7 @@ def test_the_page_in_a_browser():
             found = [name for name in TYPES if "pool" in f"{name} {datasheet.summary(name)}".lower()]
             assert {"Pooling", "SPP"} <= set(found) < set(TYPES)
             assert found == page.evaluate(SHOWN)
-            assert f"{len(found)} of 84 types" == page.inner_text("#count")
+            assert f"{len(found)} of 91 types" == page.inner_text("#count")
             assert len(found) == page.locator("nav li:visible").count()
             page.keyboard.press("Enter")
             page.wait_for_url(f"**#{datasheet.anchor(found[0])}")  # the address follows a moment later
@@ -184,6 +184,6 @@ def test_the_page_in_a_browser():
             page.wait_for_function("document.getElementById('softmax').offsetParent")
             assert TYPES == page.evaluate(SHOWN)
             page.keyboard.press("Escape")
-            assert "84 types" == page.inner_text("#count")
+            assert "91 types" == page.inner_text("#count")
 
     assert 2 == len(colours)
