@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         found = find(net, args.type, _given(args.shape, net), not args.no_python)
         for layer in wanted:
             _check_known(layer, found[layer.name], args)
+    with silent():
         blobs = _blobs(wanted, args.weights)
     replace_file(path, [source(args.type, wanted, found, blobs, left_out).encode()])
     say(f"wrote {path}: {args.type}, for {', '.join(layer.name for layer in wanted)}. It puts out zeros until you fill "

@@ -52,7 +52,7 @@ class Location:
 
         Where the net has more layers of that name, the message also says where those are: they are easily mixed up.
         """
-        if isinstance(error, LayerError) and error.unknown_type:
+        if isinstance(error, LayerError) and error.unknown_type and self.file:
             self._offer_stub(error)
         if error.where or self._source is None:
             return
@@ -77,7 +77,7 @@ class Location:
         flags = [*(["--phase", "TRAIN"] if state.HasField("phase") and state.phase == TRAIN else []),
                  *(["--level", str(state.level)] if state.level else []),
                  *(["--stage", ",".join(state.stage)] if state.stage else [])]
-        command = shlex.join(["minicaffe", "stub", name, self.file or "NET", *flags])
+        command = shlex.join(["minicaffe", "stub", name, self.file, *flags])
         error.hint += f"{' If not, ' if error.hint.endswith('?') else '; '}{command} writes a Python layer to fill in"
 
     def of_layer(self, name: str, rank: int = 0) -> str:

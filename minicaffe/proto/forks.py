@@ -75,8 +75,8 @@ _TYPES = {
                         "GeneralTripletLoss GlobalLSEMargin Gram Hotspot InnerDistance Insanity LabelSpecificAffine "
                         "LabelSpecificHardMargin LabelSpecificMargin LabelSpecificRescale LabelSpecificStatistics "
                         "Local MovingNormalize MultiLabelImageData NCALoss Noise Pairwise PredictBox "
-                        "RadialRemovalMargin Resize Slope SoftContrastiveLoss SoftTruncation SubRegion TrainableData Transformer "
-                        "Truncation",
+                        "RadialRemovalMargin Resize Slope SoftContrastiveLoss SoftTruncation SubRegion "
+                        "TrainableData Transformer Truncation",
     YOLO: "AssistedExcitation BoxData DetectionLoss EvalDetection GaussianYolov3 LaneData RegionLoss "
           "SegmentationEvaluate Yolov3 YoloSeg",
     "the Ristretto fork": "ConvolutionRistretto DeconvolutionRistretto FcRistretto LRNRistretto",
