@@ -118,10 +118,11 @@ class _Walk:
 
     def _pass_unknown(self, layer: Any, later: Sequence[Any], around: Around, why: str) -> None:
         """Choose the shapes of the tops of a layer that cannot be made."""
+        before = around.causes
         for j, top in enumerate(layer.top):
             chosen = self._choose(later, layer, j)
             if chosen is None:
-                causes = around.causes or {top: Cause(layer, why)}
+                causes = before or {top: Cause(layer, why)}
                 around.causes = {**around.causes, **causes}
                 self._keep(top, None, causes, [])
                 continue

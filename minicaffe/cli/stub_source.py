@@ -8,6 +8,7 @@ from typing import Any
 
 from minicaffe.cli.stub_shapes import Around
 from minicaffe.proto import LayerParameter
+from minicaffe.proto.forks import added_fields
 
 Shape = tuple[int, ...]
 WIDTH = 100  # of comments, in letters
@@ -47,10 +48,12 @@ def source(name: str, layers: Sequence[Any], found: dict[str, Around], blobs: di
                     if any((1,) in shapes for shapes in blobs.values()) else []),
                   *(f"    {layer!r}: {shapes!r}," for layer, shapes in blobs.items()), "}"]
     messages = _messages(layers)
+    added = tuple(dict.fromkeys(field.name for layer in layers for _, field in added_fields(layer)))
     counts = [len(layer.bottom) for layer in layers], [len(layer.top) for layer in layers]
     lines += ["", "", f'@register("{name}")', f"class {name}Layer(Layer):",
               *([f"    message = {messages[0]!r}  # its fields are those of self.param"] if messages else []),
               *([f"    also_reads = {tuple(messages[1:])!r}"] if messages[1:] else []),
+              *([f"    fork_fields = {added!r}  # of messages that Caffe itself has without them"] if added else []),
               f"    bottoms = ({min(counts[0])}, {max(counts[0])})", f"    tops = ({min(counts[1])}, {max(counts[1])})",
               *(["    in_place = True"] if any(set(one.top) & set(one.bottom) for one in layers) else []),
               "", "    def setup(self, bottom, top):", '        """Check the parameters, and make learnable blobs."""']

@@ -174,6 +174,22 @@ def test_the_error_of_an_unknown_type_names_the_command(folder, phase, flags):
                                       "fill in")
 
 
+def test_fields_that_a_fork_has_added(folder, stub):
+    """The stub reads those of the net, which are refused in a layer that does not."""
+    net = 'input: "x" input_shape { dim: [2, 3, 8, 9] }\n' + WARP.replace(
+        " }", " convolution_param { num_output: 4 kernel_depth: 3 } loss_param { normalization: PRE_FIXED } }")
+    assert 0 == stub(net)[0]
+    assert "fork_fields = ('kernel_depth', 'normalization')" in (folder / "flow_warp.py").read_text()
+    made()
+
+
+def test_all_tops_that_matter_are_named_at_once(stub):
+    """A data layer of an unknown type: one run of the command in the hint is enough."""
+    status, told = stub('layer { name: "d" type: "VideoData" top: "x" top: "y" video_data_param { batch_size: 4 } }\n'
+                        + WARP.replace('bottom: "x"', 'bottom: "x" bottom: "y"'))
+    assert (1, True) == (status, "--shape x=4x3x224x224 --shape y=4" in told)
+
+
 def test_a_shape_of_a_top_that_is_not_there(stub):
     """It is refused: a mistyped name would have no effect."""
     status, told = stub(INPUT + WARP, "--shape", "ww=2x3x4x5")
