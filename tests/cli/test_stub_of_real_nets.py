@@ -179,7 +179,7 @@ def test_fields_that_a_fork_has_added(folder, stub):
     net = 'input: "x" input_shape { dim: [2, 3, 8, 9] }\n' + WARP.replace(
         " }", " convolution_param { num_output: 4 kernel_depth: 3 } loss_param { normalization: PRE_FIXED } }")
     assert 0 == stub(net)[0]
-    assert "fork_fields = ('kernel_depth', 'normalization')" in (folder / "flow_warp.py").read_text()
+    assert "fork_fields = ('normalization', 'kernel_depth')" in (folder / "flow_warp.py").read_text()
     made()
 
 
