@@ -198,7 +198,6 @@ COMMON = [
     Case("Dropout", "phase: TEST dropout_param { scale_train: false }", name="unscaled"),
     Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
     Case("InnerProduct", "inner_product_param { num_output: 4 }"),
-    Case("InnerProduct", "inner_product_param { num_output: 4 relu: true negative_slope: 0.3 }", name="relu"),
     Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",
          name="transposed"),
 ]
@@ -209,7 +208,7 @@ NORMALIZATION = [
     Case("BatchNorm", "batch_norm_param { eps: 0.1 }", [(7, 3)], name="two_axes"),
     Case("BatchNorm", "batch_norm_param { scale_bias: true }", name="nvidia"),
     Case("BatchNorm", "phase: TEST batch_norm_param { scale_bias: true }", blobs=POSITIVE, name="nvidia_test"),
-    Case("BatchNorm", "batch_norm_param { use_weight_bias: true relu: true }", kinks=(0,), name="intel"),
+    Case("BatchNorm", "batch_norm_param { use_weight_bias: true }", name="intel"),
     Case("BatchNorm", "phase: TEST batch_norm_param { use_weight_bias: true bias_term: false }", blobs=POSITIVE,
          name="intel_test"),
     Case("BN", "bn_param { eps: 0.1 }"),
@@ -318,8 +317,6 @@ UTILITY = [
 
 VISION = [
     Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
-    Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 relu: true negative_slope: 0.3 }",
-         name="relu"),
     Case("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 1 dilation: 2 "
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",

@@ -38,8 +38,6 @@ class Table:
         return self.message
 
 
-FUSED_RELU = [Row("relu", "a choice"), Row("negative_slope", "-1 is the absolute value", **NUMBER, context="relu: true",
-                                           alone=(WARNING, "negative_slope: 0.5"))]
 ENGINE = Row("engine", "documented: minicaffe's engine is chosen for the whole process")
 FILLERS = [Row("weight_filler", "see FillerParameter"),
            Row("bias_filler", "see FillerParameter", alone=(WARNING, "bias_term: false bias_filler { value: 1 }"))]
@@ -236,7 +234,6 @@ TABLES = [
               alone=(ERROR, f"{name}: 3")) for name in ("kernel_h", "kernel_w")],
         *[Row(name, "a window must move on, in height and width", zero=ERROR, alone=(ERROR, f"{name}: 1"))
           for name in ("stride_h", "stride_w")],
-        *FUSED_RELU,
         ENGINE,
         Row("axis", "negative counts from the end; -1 leaves no axis for the kernel", zero=ALLOWED, negative=ERROR),
         Row("force_nd_im2col", "documented: the result is the same"),
@@ -350,7 +347,7 @@ TABLES = [
         *FILLERS]),
     Table("InnerProductParameter", one("InnerProduct", "inner_product_param", "num_output: 2"), "inner_product_param", [
         Row("num_output", "there must be an output", **SIZE), BIAS_TERM, *FILLERS, AXES[0],
-        Row("transpose", "a choice"), *FUSED_RELU]),
+        Row("transpose", "a choice")]),
     Table("BNParameter", one("BN", "bn_param"), "bn_param", [
         *[Row(name, "see FillerParameter") for name in ("scale_filler", "shift_filler", "slope_filler", "bias_filler")],
         Row("bn_mode", "a choice"), ENGINE,
@@ -365,7 +362,7 @@ TABLES = [
         Row("moving_average_fraction", "a share; 0 remembers the last batch alone", zero=ALLOWED, negative=ERROR,
             nan=ERROR, inf=ERROR, alone=(WARNING, "use_global_stats: true moving_average_fraction: 0.5")),
         Row("eps", NO_EPS, zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR),
-        *[Row(name, "a choice") for name in ("scale_bias", "use_weight_bias", "bias_term", "relu",
+        *[Row(name, "a choice") for name in ("scale_bias", "use_weight_bias", "bias_term",
                                              "update_global_stats")],
         *[Row(name, "see FillerParameter") for name in ("scale_filler", "bias_filler", "filler")],
         Row("stats_batch_size", "0 is the whole batch", zero=ALLOWED)]),
