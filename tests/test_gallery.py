@@ -172,7 +172,7 @@ def test_the_page_in_a_browser():
             found = [name for name in TYPES if "pool" in f"{name} {datasheet.summary(name)}".lower()]
             assert {"Pooling", "SPP"} <= set(found) < set(TYPES)
             assert found == page.evaluate(SHOWN)
-            assert f"{len(found)} of 83 types" == page.inner_text("#count")
+            assert f"{len(found)} of 87 types" == page.inner_text("#count")
             assert len(found) == page.locator("nav li:visible").count()
             page.keyboard.press("Enter")
             page.wait_for_url(f"**#{found[0].lower()}")  # the address follows a moment later
@@ -184,6 +184,6 @@ def test_the_page_in_a_browser():
             page.wait_for_function("document.getElementById('softmax').offsetParent")
             assert TYPES == page.evaluate(SHOWN)
             page.keyboard.press("Escape")
-            assert "83 types" == page.inner_text("#count")
+            assert "87 types" == page.inner_text("#count")
 
     assert 2 == len(colours)
