@@ -2,6 +2,7 @@
 
 from minicaffe.layer import register
 from minicaffe.layers.detection._proposals import RegionProposals, anchors_of
+from minicaffe.layers.detection._regions import rounded
 from minicaffe.proto import ProposalParameter
 
 
@@ -13,7 +14,8 @@ class ProposalLayer(RegionProposals):
               centre of a square of b pixels, moved by stride · (column, row) for each cell
               w = a_x2 − a_x1 + 1,   x = t_x · w + a_x1 + w / 2 the centre of the box,   exp(t_w) · w its width;
               height alike;   box = centre − size / 2 to centre + size / 2, cut to 0 … width − 1 and 0 … height − 1
-              of the boxes with x2 − x1 + 1 ≥ min_size · scale, and as high, the pre_nms_topn with the best scores;
+              a box with x2 − x1 + 1 < min_size · scale, or not as high, gets the score 0
+              of the boxes the pre_nms_topn with the best scores, of equal ones the first cell and anchor first;
               of these, each that overlaps no better one that is kept by more than nms_thresh;
               y = (the number of the image, x1, y1, x2, y2) of the first post_nms_topn
     Backward  none: the gradient is 0. The layers below learn from losses of their own
@@ -21,9 +23,8 @@ class ProposalLayer(RegionProposals):
 
     Bottom    score (N, 2·A, H, W), for each of A anchors that it holds nothing, and then that it holds something;
               t (N, 4·A, H, W), four numbers for each anchor: x, y, w, h;  info (N, 3): height and width of the image as
-              the net sees it, and by how much it was scaled
-    Top       y (R, 5), in the order of the scores;  optional: their scores (R, 1). R may change with each pass, and
-              may be 0
+              the net sees it, and by how much it was scaled; a fourth number is the scale of the width alone
+    Top       y (R, 5), in the order of the scores;  optional: their scores (R, 1). R may change with each pass
     Params    proposal_param: feat_stride=stride (pixels of the image between two cells, 16), base_size=b (16), min_size
               (16), ratio=r and scale=s (at least one of each must be given), pre_nms_topn (6000), post_nms_topn (300),
               nms_thresh (0.7)
@@ -31,12 +32,13 @@ class ProposalLayer(RegionProposals):
     Errors    LayerError when there is no ratio or scale, a number is 0 or negative, nms_thresh is not in [0, 1], or the
               shapes of the bottoms do not fit the anchors or each other
     See       Ren, He, Girshick and Sun, Faster R-CNN, NIPS 2015. PVANET's fork has this layer in C++; py-faster-rcnn
-              has it in Python, and there the numbers are not in the prototxt. No public source of PVANET's
-              caffe.proto was found: where it rounds otherwise, anchors may differ by a pixel
+              has it in Python, and there the numbers are not in the prototxt, boxes that are too small are left out,
+              and halves of anchors are rounded to the even number, not away from 0
     """
 
     message = "proposal_param"
     param: ProposalParameter
+    keeps_small = True
 
     def setup(self, bottom, top):
         p = self.param
@@ -46,6 +48,6 @@ class ProposalLayer(RegionProposals):
             values = getattr(p, field)
             self.check(len(values) > 0 and min(values, default=0) > 0, field, "must be given, and be positive")
         self.check(0 <= p.nms_thresh <= 1, "nms_thresh", "must be between 0 and 1")
-        self.anchors = anchors_of(p.base_size, p.ratio, p.scale)
+        self.anchors = anchors_of(p.base_size, p.ratio, p.scale, rounded)
         self.stride, self.least, self.overlap = p.feat_stride, p.min_size, p.nms_thresh
         self.before, self.after = p.pre_nms_topn, p.post_nms_topn
