@@ -91,7 +91,7 @@ def _contents() -> str:
     lines = []
     for family, types in layers.families().items():
         lines += [f"**[{family.capitalize()}](#{family}-layers)**\n"]
-        lines += [f"- [{name}](#{name.lower()}): {layers.summary(name)}" for name in types] + [""]
+        lines += [f"- [{name}](#{layers.anchor(name)}): {layers.summary(name)}" for name in types] + [""]
     return "\n".join(lines)
 
 

@@ -158,6 +158,7 @@ class HalfLayer(Layer):
 POSITIVE: Draw = lambda rng, size: rng.uniform(0.5, 2, size)  # noqa: E731
 X = (2, 7, 5, 3)
 RECURRENT = "recurrent_param { num_output: 2 "
+LSTM_OF_FORKS = RECURRENT.replace("recurrent_param", "lstm_param")
 NO_GRADIENT = {"gradients": ()}
 NO_BATCH = {"batch": "the sizes are part of the definition"}
 UNASKED = {"unasked": "as Caffe's, it writes the diffs of x and x_static whether asked or not"}
@@ -197,6 +198,7 @@ COMMON = [
     Case("Dropout", "phase: TEST dropout_param { scale_train: false }", name="unscaled"),
     Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
     Case("InnerProduct", "inner_product_param { num_output: 4 }"),
+    Case("InnerProduct", "inner_product_param { num_output: 4 relu: true negative_slope: 0.3 }", name="relu"),
     Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",
          name="transposed"),
 ]
@@ -205,6 +207,18 @@ NORMALIZATION = [
     Case("BatchNorm"),
     Case("BatchNorm", "phase: TEST", blobs=POSITIVE, name="test"),
     Case("BatchNorm", "batch_norm_param { eps: 0.1 }", [(7, 3)], name="two_axes"),
+    Case("BatchNorm", "batch_norm_param { scale_bias: true }", name="nvidia"),
+    Case("BatchNorm", "phase: TEST batch_norm_param { scale_bias: true }", blobs=POSITIVE, name="nvidia_test"),
+    Case("BatchNorm", "batch_norm_param { use_weight_bias: true relu: true }", kinks=(0,), name="intel"),
+    Case("BatchNorm", "phase: TEST batch_norm_param { use_weight_bias: true bias_term: false }", blobs=POSITIVE,
+         name="intel_test"),
+    Case("BN", "bn_param { eps: 0.1 }"),
+    Case("BN", "phase: TEST bn_param { momentum: 0.5 }", blobs=POSITIVE, name="stored"),
+    Case("BN", "bn_param { frozen: true }", blobs=POSITIVE, name="frozen"),
+    Case("BN", "bn_param { bn_mode: LEARN }", [(7, 3, 5, 2)], tops=3, gradient={"tops": [0]}, name="segnet"),
+    Case("BN", "bn_param { bn_mode: INFERENCE }", name="segnet_inference"),
+    Case("BN", "bn_param { var_eps: 0.1 axis: 2 }", name="ctpn"),
+    Case("BN", "phase: TEST bn_param { moving_average: true axis: 2 }", blobs=POSITIVE, name="ctpn_stored"),
     Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 k: 2 }"),
     Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", name="within",
          skip={"replay": "numpy computes it, on the numba engine too"}),
@@ -230,6 +244,8 @@ RECURRENT_CASES = [
     Case("LSTM", RECURRENT + "expose_hidden: true }",
          [normal(5, 3, 4, batch=1), continues(5, 3), normal(1, 3, 2, batch=1), normal(1, 3, 2, batch=1)], tops=3,
          skip=UNASKED, name="exposed", **NO_STATES),
+    Case("Lstm", LSTM_OF_FORKS + "batch_size: 3 }", [(15, 4)], skip=NO_BATCH),
+    Case("Lstm", LSTM_OF_FORKS + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], gradients=(0,), name="clip"),
     Case("LSTMUnit", bottoms=[normal(1, 3, 2, batch=1), normal(1, 3, 8, batch=1), labels(2, 1, 3, batch=1)], tops=2),
     Case("RNN", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], skip=UNASKED),
     Case("RNN", RECURRENT + "expose_hidden: true }",
@@ -293,6 +309,7 @@ UTILITY = [
     Case("Silence", bottoms=[X, (2, 4)], tops=0, gradient={"zeros": [0, 1]}),
     Case("Slice", "slice_param { slice_point: 2 slice_point: 3 }", tops=3),
     Case("Softmax"),
+    Case("Softmax", "softmax_param { scaling_temperature: 2.5 }", name="tempered"),
     Case("Softmax", "softmax_param { axis: -1 }", name="last_axis"),
     Case("Split", tops=3),
     Case("Tile", "tile_param { axis: 2 tiles: 3 }"),
@@ -301,16 +318,20 @@ UTILITY = [
 
 VISION = [
     Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 relu: true negative_slope: 0.3 }",
+         name="relu"),
     Case("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 1 dilation: 2 "
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",
          [(2, 3, 4, 5, 7)], name="three_axes", skip={"replay": "three spatial axes go to the reference"}),
-    Case("ConvolutionDepthwise", "convolution_param { num_output: 14 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("ConvolutionDepthwise", "convolution_param { num_output: 6 kernel_size: 3 pad: 1 stride: 2 }", [(2, 3, 5, 4)]),
     Case("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [(2, 7, 5, 4), (2, 7, 3, 1)], gradients=(0,)),
     Case("Deconvolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
     Case("CropCenter", "crop_center_param { crop_size: 0 crop_size: 1 crop_size: 2 crop_size: 0 }"),
-    Case("DepthwiseConv", "convolution_param { num_output: 7 kernel_size: 3 group: 7 bias_term: false }"),
-    Case("DepthwiseConvolution", "convolution_param { num_output: 7 kernel_size: 3 pad: 1 group: 7 }"),
+    Case("DepthwiseConv", "convolution_param { num_output: 3 kernel_size: 3 group: 3 }",
+         [(2, 3, 5, 4)]),
+    Case("DepthwiseConvolution", "convolution_param { num_output: 3 kernel_size: 3 pad: 1 group: 3 }",
+         [(2, 3, 5, 4)]),
     Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
     Case("Interp", "interp_param { height: 11 width: 4 }"),
     Case("Interp", "interp_param { use_blob_size: true }", [(2, 3, 7, 5), (2, 4, 11, 6)], gradients=(0,),
@@ -392,6 +413,7 @@ FIRST_IMAGE = [[0, 2, 3, 9, 7], [0, 3, 3, 9, 8], [0, -2, 5, 4, 16], [0, 6, 1, 12
                [0, 8, 8, 8, 9]]
 SCORES = np.random.default_rng(3).random(180)
 FOUND = "confidence_threshold: 0.3 nms_param { nms_threshold: 0.3 }"
+TWO_MAPS = "num_box: 2 biases: [9, 12, 20, 15, 30, 40, 50, 25] mask: [2, 3, 0, 1] anchors_scale: [16, 8]"
 DETECTION = [
     Case("BoxGroupOutput", "box_group_output_param { fg_thr: 0.2 min_size: 4 box_group_param { stride: 8 field_w: 9 "
          "field_w: 30 field_h: 20 field_h: 12 } } bbox_reg_param { bbox_mean: 0 bbox_mean: 0 bbox_mean: 0.1 "
@@ -420,6 +442,12 @@ DETECTION = [
          [apart(2, 4, 7, 5, batch=None), regions(6)], gradients=(0,)),
     Case("ROIPooling", "roi_pooling_param { pooled_size: 1 pooled_size: 4 spatial_scale: -1 pad_ratio: 0.25 }",
          [apart(2, 3, 7, 5, batch=None), regions(6, part=0.07)], gradients=(0,), name="relative"),
+    Case("YoloDetectionOutput", "yolo_detection_output_param { num_classes: 3 num_box: 2 biases: [1, 2, 2, 1] }",
+         [(4, 16, 5, 3), (4, 16, 7, 6)], gradients=()),
+    Case("Yolov3DetectionOutput", f"yolov3_detection_output_param {{ num_classes: 3 {TWO_MAPS} }}",
+         [(4, 16, 5, 3), (4, 16, 10, 6)], gradients=()),
+    Case("Yolov3DetectionOutput", f"yolov3_detection_output_param {{ num_classes: 2 {TWO_MAPS} gaussian_box: true }}",
+         [(4, 22, 5, 3), (4, 22, 10, 6)], gradients=(), name="gaussian"),
 ]
 
 CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA, *DETECTION]

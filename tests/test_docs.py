@@ -36,7 +36,7 @@ def test_layers_page_has_every_type():
     page = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
 
     assert registered_types() == sorted(re.findall(r"^### (\w+)$", page, re.MULTILINE))
-    assert set(registered_types()) == set(re.findall(r"^- \[(\w+)\]\(#\w+\): ", page, re.MULTILINE))
+    assert set(registered_types()) == set(re.findall(r"^- \[(\w+)\]\(#[\w-]+\): ", page, re.MULTILINE))
 
 
 def test_field_comments_are_those_of_the_proto_file():

@@ -30,7 +30,7 @@ def built():
 def test_every_type_has_a_drawing():
     """Of the layer types of the package none is without a drawing, and no drawing is of anything else."""
     assert set(TYPES) == set(registry.DRAWINGS)
-    assert 87 == len(TYPES)
+    assert 91 == len(TYPES)
 
 
 def test_a_layer_without_a_drawing_is_named(monkeypatch):
@@ -74,11 +74,11 @@ def test_the_page_is_not_stale(built):
 
 def test_the_page_has_all_parts_of_every_type(built):
     """Each card has its drawing, formulas, fields, sample and numbers, and what it links to is there."""
-    cards = dict(re.findall(r'<article class="card" id="(\w+)"(.*?)</article>', built, re.DOTALL))
+    cards = dict(re.findall(r'<article class="card" id="([\w-]+)"(.*?)</article>', built, re.DOTALL))
 
-    assert [name.lower() for name in TYPES] == list(cards)
+    assert [datasheet.anchor(name) for name in TYPES] == list(cards)
     for name in TYPES:
-        card = cards[name.lower()]
+        card = cards[datasheet.anchor(name)]
         links = [link.split("#")[0] for link in re.findall(r"href='([^']+)'", card)]
         assert all((PAGE.parent / link).exists() for link in links), name
         assert all(part in card for part in ("<svg ", "<dt>Forward</dt>", "A sample that runs")), name
@@ -172,10 +172,10 @@ def test_the_page_in_a_browser():
             found = [name for name in TYPES if "pool" in f"{name} {datasheet.summary(name)}".lower()]
             assert {"Pooling", "SPP"} <= set(found) < set(TYPES)
             assert found == page.evaluate(SHOWN)
-            assert f"{len(found)} of 87 types" == page.inner_text("#count")
+            assert f"{len(found)} of 91 types" == page.inner_text("#count")
             assert len(found) == page.locator("nav li:visible").count()
             page.keyboard.press("Enter")
-            page.wait_for_url(f"**#{found[0].lower()}")  # the address follows a moment later
+            page.wait_for_url(f"**#{datasheet.anchor(found[0])}")  # the address follows a moment later
             page.keyboard.press("/")  # selects what stands there
             page.keyboard.type("poolling")
             assert [] == page.evaluate(SHOWN)
@@ -184,6 +184,6 @@ def test_the_page_in_a_browser():
             page.wait_for_function("document.getElementById('softmax').offsetParent")
             assert TYPES == page.evaluate(SHOWN)
             page.keyboard.press("Escape")
-            assert "87 types" == page.inner_text("#count")
+            assert "91 types" == page.inner_text("#count")
 
     assert 2 == len(colours)

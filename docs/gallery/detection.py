@@ -77,9 +77,7 @@ def detection_output(canvas: Canvas) -> None:
         canvas.rect(spot, "window")
         canvas.text(spot.left, spot.top - 6, number(score), "mono")
     canvas.arrow((before.right + 10, before.y), (after.left - 10, after.y))
-    grid = canvas.grid(before.left, before.bottom + 18, found, "y[0, 0]", width=58)
-    for j, words in enumerate(("image", "class", "score", "xmin", "ymin", "xmax", "ymax")):
-        canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
+    found_grid(canvas, found, before.left, before.bottom + 18)
 
 
 @drawing("Proposal")
@@ -292,3 +290,60 @@ def psroi_pooling(canvas: Canvas) -> None:
         canvas.text(grid.box.right + 10, grid.box.y + 4, f"mean\n= {number(ran['y'][0, 0, i, j])}", "mono")
     canvas.arrow((468, top.box.y), (top.box.left - 10, top.box.y))
     canvas.text(520, top.box.bottom + 20, "roi = 0, 0, 1, 3, 2", "mono quiet")
+
+
+@drawing("YoloDetectionOutput")
+def yolo_detection_output(canvas: Canvas) -> None:
+    """A map of four cells, each with one box, whose centre (dot) lies in its cell. The numbers t put the first two so
+    near to each other that the one with the lower score (crossed out) goes. The third cell has a score near 0, so it
+    has no box. The last box is half as wide as the first.
+    """
+    ran = example("YoloDetectionOutput")
+    everything = run('layer { type: "YoloDetectionOutput" bottom: "t" top: "y" yolo_detection_output_param { '
+                     "num_classes: 2 num_box: 1 biases: 2 biases: 1 nms_threshold: 1.5 } }", t=ran["t"])["y"][0, 0]
+    frame = Box(50, 38, 50 + 2 * SIDE, 38 + SIDE / 2)
+    canvas.text(frame.left, 18, "the image, in four cells", "strong")
+    canvas.rect(frame, "plot")
+    for j in range(1, 4):
+        canvas.line([(frame.left + j * SIDE / 2, frame.top), (frame.left + j * SIDE / 2, frame.bottom)], "rule")
+    draw_found(canvas, frame, everything, set(ran["y"][0, 0, :, 2].round(6)))
+    found_grid(canvas, ran["y"][0, 0], 50, frame.bottom + 48)
+
+
+@drawing("Yolov3DetectionOutput")
+def yolov3_detection_output(canvas: Canvas) -> None:
+    """Two maps of one image: `wide` has one cell, and `fine` has four, whose boxes are half as large (thin lines divide
+    them). The second box of `fine` has grown to twice its size, and covers most of that of `wide`. So the one with the
+    lower score (crossed out) goes, though it is of another map.
+    """
+    ran = example("Yolov3DetectionOutput")
+    everything = run('layer { type: "Yolov3DetectionOutput" bottom: "wide" bottom: "fine" top: "y" '
+                     "yolov3_detection_output_param { num_classes: 1 num_box: 1 biases: [8, 8, 4, 4] mask: [0, 1] "
+                     "anchors_scale: [8, 4] nms_threshold: 1.5 } }", wide=ran["wide"], fine=ran["fine"])["y"][0, 0]
+    frame = Box(6, 58, 6 + SIDE, 58 + SIDE)
+    canvas.text(frame.left, 18, "the image", "strong")
+    canvas.rect(frame, "plot")
+    canvas.line([(frame.x, frame.top), (frame.x, frame.bottom)], "rule")
+    canvas.line([(frame.left, frame.y), (frame.right, frame.y)], "rule")
+    draw_found(canvas, frame, everything, set(ran["y"][0, 0, :, 2].round(6)))
+    found_grid(canvas, ran["y"][0, 0], 280, frame.top + 40)
+
+
+def draw_found(canvas: Canvas, frame: Box, rows: np.ndarray, kept: set[float]) -> None:
+    """Draw the boxes of rows (D, 7) with their scores, and cross out those whose score is not among the kept ones."""
+    for row in rows:
+        spot, gone = place(frame, row[3:]), round(float(row[2]), 6) not in kept
+        canvas.rect(spot, "window third" if gone else "window")
+        canvas.circle(spot.x, spot.y, 3, "dot")
+        if gone:
+            canvas.text(spot.right - 4, spot.top + 16, number(row[2]), "mono", "end")
+            canvas.line([(spot.right - 34, spot.top + 12), (spot.right - 2, spot.top + 12)], "cross")
+        else:
+            canvas.text(spot.left + 6, spot.bottom - 8, number(row[2]), "mono")
+
+
+def found_grid(canvas: Canvas, rows: np.ndarray, x: float, y: float) -> None:
+    """Draw the rows (D, 7) of a top that holds boxes, with the names of the columns below."""
+    grid = canvas.grid(x, y, rows, "y[0, 0]", width=62)
+    for j, words in enumerate(("image", "class", "score", "xmin", "ymin", "xmax", "ymax")):
+        canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")

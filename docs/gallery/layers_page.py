@@ -46,7 +46,7 @@ def _contents(families: dict[str, list[str]]) -> str:
              "<p id='count' role='status'></p>"]
     for family, types in families.items():
         parts += [f"<div class='group'><a class='head' href='#{family}-layers'>{family.capitalize()}</a><ul>",
-                  *(f"<li data-type='{name}'><a href='#{name.lower()}'>{name}</a></li>" for name in types),
+                  *(f"<li data-type='{name}'><a href='#{datasheet.anchor(name)}'>{name}</a></li>" for name in types),
                   "</ul></div>"]
     return "\n".join([*parts, "</nav>"])
 
@@ -54,8 +54,9 @@ def _contents(families: dict[str, list[str]]) -> str:
 def _card(name: str) -> str:
     summary, sheet = datasheet.summary(name), datasheet.datasheet(name)
     words = html.escape(f"{name} {summary}".lower(), quote=True)
-    parts = [f'<article class="card" id="{name.lower()}" data-type="{name}" data-words="{words}">',
-             f"<h3><a href='#{name.lower()}'>{name}</a></h3>", f"<p class='summary'>{html.escape(summary)}</p>",
+    anchor = datasheet.anchor(name)
+    parts = [f'<article class="card" id="{anchor}" data-type="{name}" data-words="{words}">',
+             f"<h3><a href='#{anchor}'>{name}</a></h3>", f"<p class='summary'>{html.escape(summary)}</p>",
              f"<figure><div class='wide'>{svg(name)}</div><figcaption aria-hidden='true'>{html.escape(caption(name))}"
              "</figcaption></figure>", _words(sheet, summary), _formulas(sheet), _links(name)]
     for message, rows in datasheet.fields(name).items():

@@ -75,6 +75,19 @@ def batch_norm(canvas: Canvas) -> None:
     histograms(canvas, 462, 6, y, (-6, 6), "y", lambda c: moments(y[:, c], "√v"))
 
 
+@drawing("BN")
+def bn(canvas: Canvas) -> None:
+    """Histograms of three channels. Behind the layer each has the mean b and the deviation w that were learned for it,
+    here −3, 0 and 3, and 0.5, 1 and 1.5. The line marks the mean, and the bar below one deviation on each side.
+    """
+    x, w, b = channels(), np.array([0.5, 1, 1.5]), np.array([-3, 0, 3])
+    blobs = {name: np.reshape(values, (1, 3, 1, 1)) for name, values in (
+        ("slope", w), ("bias", b), ("mean", np.zeros(3)), ("variance", np.zeros(3)))}
+    y = run('layer { type: "BN" bottom: "x" top: "y" }', x=x, **blobs)["y"]
+    histograms(canvas, 60, 6, x, (-6, 6), "x", lambda c: moments(x[:, c], "√v"))
+    histograms(canvas, 400, 6, y, (-6, 6), "y", lambda c: f"b {number(b[c])}\nw {number(w[c])}")
+
+
 @drawing("MVN")
 def mvn(canvas: Canvas) -> None:
     """Left: each channel of each image has a mean and a deviation of its own, whatever the other images are; with

@@ -132,6 +132,39 @@ def _gauge(canvas: Canvas, x: float, y: float, name: str, value: float) -> None:
     canvas.text(x + 74, y + 12, number(value), "mono")
 
 
+@drawing("Lstm")
+def lstm_of_forks(canvas: Canvas) -> None:
+    """An LSTM for x (T · N, …): here the rows of two streams take turns, and those of the second are lit. Each stream
+    runs through its own steps. With δ, the state before the first step is that of the forward pass before. Where δ is
+    0, no state comes in.
+    """
+    x, begins = [1.0, 2.0, -0.5, 0.5, 0.5, 1.0], [1, 0, 1, 1, 1, 0]
+    ran = run('layer { type: "Lstm" bottom: "x" bottom: "cont" top: "y" lstm_param { num_output: 1 batch_size: 2 } }',
+              x=np.reshape(x, (6, 1)), cont=begins, w_x=[[1], [2], [3], [0.5]], w_h=[[0.1], [0.2], [0.3], [0.4]],
+              b=[0, 1, 0, 0])
+    second = [(row, 0) for row in (1, 3, 5)]
+    taken, cont = canvas.grid(50, 24, np.reshape(x, (6, 1)), "x", lit=second), canvas.grid(
+        108, 24, np.reshape(begins, (6, 1)), "δ", lit=second)
+    y = canvas.grid(662, 24, ran["y"], "y", lit=second)
+    for row in range(6):
+        canvas.label(42, taken.cell(row, 0).y, f"t = {row // 2 + 1}", "end", "mono quiet")
+    canvas.arrow((cont.box.right + 6, taken.box.y), (164, taken.box.y))
+    canvas.arrow((y.box.left - 38, taken.box.y), (y.box.left - 10, taken.box.y))
+    for n in range(2):
+        line = taken.cell(1 + 3 * n, 0).y
+        before = Box(168, line - 24, 256, line + 24)
+        canvas.rect(before, "cell faint", 5)
+        canvas.text(before.x, line - 3, "state after", "quiet", "middle")
+        canvas.text(before.x, line + 14, "last pass", "quiet", "middle")
+        for t in range(3):
+            step = Box(308 + 116 * t, line - 24, 384 + 116 * t, line + 24)
+            canvas.rect(step, "box lit" if n else "box", 5)
+            canvas.text(step.x, line - 3, f"t = {t + 1}", "mono quiet", "middle")
+            canvas.text(step.x, line + 14, f"h_{t + 1} = {number(ran['y'].item(2 * t + n))}", "mono", "middle")
+            start = (before.right + 2 if t == 0 else step.left - 38, line)
+            _hand_on(canvas, start, (step.left - 2, line), begins[2 * t + n], "")
+
+
 @drawing("LSTMUnit")
 def lstm_unit(canvas: Canvas) -> None:
     """One step of an LSTM as a circuit. From the left comes the cell c0. The forget gate f lets a part of it through,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gallery.canvas import Canvas
-from minicaffe.layers import worked_example
+from minicaffe.layers import datasheet, worked_example
 
 DRAWINGS: dict[str, Callable[[Canvas], None]] = {}
 
@@ -37,7 +37,7 @@ def svg(name: str, style: str = "") -> str:
     """Return the drawing of a type. With a style it stands alone."""
     canvas = Canvas()
     DRAWINGS[name](canvas)
-    return canvas.svg(name.lower(), name, caption(name), style)
+    return canvas.svg(datasheet.anchor(name), name, caption(name), style)
 
 
 def check_complete(types: Iterable[str]) -> None:

@@ -48,6 +48,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
         "trace": ("trace", "write a page on which you step through a net's formulas, code and numbers"),
         "layers": ("layers", "list the layer types, or print one's datasheet"),
         "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
+        "stub": ("stub", "write a Python layer to fill in, for a layer type that minicaffe lacks"),
     },
     "Files": {
         "weights": ("weights", "list what is in a weight file, or compare two"),
@@ -306,10 +307,10 @@ def _usage() -> str:
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
                             "packages: train, test, classify, data NET, time, check, summary, draw, trace, lint, "
-                            "deploy, warm NET, convert --model, extract_features and replay. With --no-python they "
-                            "refuse such a net. The commands layers, explain and schema run installed packages too, to "
-                            "show their types. --import MODULE first runs a module of your own, for the types that it "
-                            "registers. No other command runs code that a file names.",
+                            "deploy, warm NET, stub, convert --model, extract_features and replay. With --no-python "
+                            "they refuse such a net. The commands layers, explain and schema run installed packages "
+                            "too, to show their types. --import MODULE first runs a module of your own, for the types "
+                            "that it registers. No other command runs code that a file names.",
                             width)])
 
 

@@ -11,21 +11,24 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.cli.flags import add_dialect
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.io import binary, prototxt, solverstate, weights
+from minicaffe.io import binary, prototxt, renumber, solverstate, weights
 from minicaffe.io.binary import LayerWeights
 from minicaffe.io.files import HDF5_SUFFIXES, is_hdf5_name, without_hdf5_suffix
 from minicaffe.io.prototxt import as_net_or_solver
 from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter
+from minicaffe.records import glog
 
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
 STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="B", help="the file to write")
     parser.add_argument("--model", metavar="NET", help="load the weights into this net first: a .caffemodel then holds "
                         "its definition too, and blobs that layers share are written for each of them")
+    add_dialect(parser)
     add_user_code(parser)
 
 
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             say(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):
-        prototxt.write(args.target, _definition(args.source))
+        prototxt.write(args.target, _definition(args.source, args.dialect))
     else:
         layers = weights.read(args.source)
         _check_target(args, weights.SUFFIXES, "weights")
@@ -87,7 +91,9 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
         definition = None
         if kind == "caffemodel" and args.target.lower().endswith(".caffemodel"):
             try:
-                layers, definition = upgraded_weights(args.source, layers)
+                layers, definition = upgraded_weights(args.source, layers, args.dialect)
+            except renumber.AmbiguousDialectError:
+                raise  # --dialect mends that
             except ProtoError as error:
                 warn("convert", f"{args.target} gets names, types and blobs alone: {error.message}")
         weights.write(args.target, layers if definition else _with_todays_shapes(layers), definition)
@@ -96,18 +102,20 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
     return f"{with_blobs} layers with {len(blobs)} blobs, {sum(blob.size for blob in blobs)} parameters"
 
 
-def upgraded_weights(path: str, layers: Sequence[LayerWeights]) -> tuple[list[LayerWeights], Any]:
+def upgraded_weights(path: str, layers: Sequence[LayerWeights],
+                     dialect: str | None) -> tuple[list[LayerWeights], Any]:
     """Return what a .caffemodel holds in today's format: the layers read from it, and the definition in it.
 
     Raise ProtoError where the definition cannot be read.
     """
-    definition = _definition(path)
+    definition = _definition(path, dialect)
     return _in_order_of(definition, _with_todays_shapes(layers)), definition
 
 
-def _definition(path: str) -> Any:
+def _definition(path: str, dialect: str | None) -> Any:
     """Return the net's definition in a .caffemodel, upgraded, without its blobs."""
-    net = binary.read(path, NetParameter())
+    with glog.listening(_Dialect()):
+        net = binary.read(path, NetParameter(), dialect)
     for layer in net.layer:
         layer.ClearField("blobs")
     for layer in net.layers:
@@ -115,6 +123,14 @@ def _definition(path: str) -> Any:
         if layer.HasField("layer"):  # a layer of V0 holds its blobs in a message of its own
             layer.layer.ClearField("blobs")
     return passes.upgrade(net)
+
+
+class _Dialect(logging.Handler):
+    """Tells the user which fork's numbers a net is read with. That was guessed, and the numbers decide what it says."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "at", "") == renumber.AT_DIALECT:
+            say(record.getMessage())
 
 
 def _in_order_of(definition: Any, layers: list[LayerWeights]) -> list[LayerWeights]:

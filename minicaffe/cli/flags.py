@@ -6,6 +6,9 @@ import math
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 
+from minicaffe.errors import ProtoError
+from minicaffe.proto import dialects
+
 LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
 YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")  # what gflags takes after --gray=
 
@@ -17,6 +20,20 @@ def add_switch(parser: ArgumentParser, name: str, what: str) -> None:
         forms = [f"--{name}={word}" for word in values] + ([] if value else [f"--no{name}"])
         parser.add_argument(*forms, dest=name.replace("-", "_"), action="store_const", const=value, default=False,
                             help=SUPPRESS)
+
+
+def add_dialect(parser: ArgumentParser) -> None:
+    """Add --dialect, which every command has that reads the definition in a binary net."""
+    parser.add_argument("--dialect", metavar="FORK", type=_dialect,
+                        help="the fork of Caffe that wrote a .caffemodel, because forks use the same numbers for other "
+                             f"fields: {', '.join(dialects.NAMES)}. Without this flag it is guessed")
+
+
+def _dialect(text: str) -> str:
+    try:
+        return dialects.dialect(text).name
+    except ProtoError as error:
+        raise ArgumentTypeError(error.message) from None
 
 
 def whole(text: str) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.cli import convert
+from minicaffe.cli.flags import add_dialect
 from minicaffe.cli.terminal import complain, say
 from minicaffe.errors import DataError
 from minicaffe.io import binary, prototxt, weights
@@ -34,6 +35,7 @@ from minicaffe.solvers.definition import with_type
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="OLD", help="a prototxt or YAML file, or a .caffemodel")
     parser.add_argument("target", metavar="NEW", help="the file to write; it may be OLD")
+    add_dialect(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     dropped = _Dropped()
     with glog.listening(dropped):
         if kind == "caffemodel":
-            changed = _upgrade_weights(args.source, args.target)
+            changed = _upgrade_weights(args.source, args.target, args.dialect)
         elif kind in ("prototxt", "text", "empty"):
             changed = _upgrade_text(args.source, args.target)
         else:
@@ -73,10 +75,10 @@ def _write(path: str, message: Any) -> None:
         replace_file(path, [format_as_caffe(message).encode()])
 
 
-def _upgrade_weights(source: str, target: str) -> list[str]:
+def _upgrade_weights(source: str, target: str, dialect: str | None) -> list[str]:
     """Write a .caffemodel anew, and return what changed."""
-    changed = list(_changes(binary.read(source, NetParameter())))
-    layers, definition = convert.upgraded_weights(source, weights.read(source))
+    changed = list(_changes(binary.read(source, NetParameter(), dialect)))
+    layers, definition = convert.upgraded_weights(source, weights.read(source), dialect)
     # Caffe: upgrade_net_proto_binary writes a binary net, whatever the file is called
     write = weights.write if target.lower().endswith(weights.SUFFIXES) else weights.write_caffemodel
     write(target, layers, definition)

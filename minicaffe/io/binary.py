@@ -1,6 +1,7 @@
 """Binary messages. protobuf reads whole ones; binary_weights.py reads weights alone, and is faster.
 
     read("lenet.caffemodel", proto.NetParameter())     the definition and the blobs as messages
+    read("a.caffemodel", proto.NetParameter(), dialect="nvidia")       the same, with the numbers of NVIDIA's fork
     read_weights("lenet.caffemodel")                   names and arrays only: fast, and fields of forks do not matter
 """
 
@@ -24,6 +25,7 @@ from minicaffe.io.binary_weights import (
 )
 from minicaffe.io.blobs import array_to_blob, blob_to_array
 from minicaffe.io.files import PathLike, read_bytes, replace_file
+from minicaffe.io.renumber import in_our_numbers
 from minicaffe.io.sniff import describe, sniff, sniff_bytes
 
 __all__ = [
@@ -48,10 +50,11 @@ __all__ = [
 _KIND = {"NetParameter": "caffemodel", "SolverState": "solverstate", "BlobProto": "blob", "Datum": "datum"}
 
 
-def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
+def parse(data: bytes, message: Any, filename: str = "<bytes>", dialect: str | None = None) -> Any:
     """Fill `message` from its binary form and return it; ProtoError for damaged bytes, or those of another kind.
 
-    Raise MemoryError where the library got no memory.
+    `dialect` is the fork of Caffe whose numbers a NetParameter has, one of `proto.dialects.NAMES`; None: it is guessed.
+    Raise ProtoError where it cannot be guessed, MemoryError where the library got no memory.
     """
     wanted, found = _KIND.get(message.DESCRIPTOR.name, ""), ""
     if wanted and data:  # an empty file is a valid message without fields
@@ -59,6 +62,8 @@ def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
     if found not in ("", "unknown", wanted):
         raise ProtoError(f"this is {describe(found)}, not {describe(wanted)}", where=filename)
     name = message.DESCRIPTOR.name
+    if name == "NetParameter":
+        data = in_our_numbers(data, filename, dialect)
     try:
         message.ParseFromString(data)
     except (DecodeError, UnicodeDecodeError) as error:  # protobuf in pure Python checks the text at once
@@ -90,9 +95,9 @@ def _check_text(message: Any, place: str, filename: str) -> None:
                 _check_text(item, f"{place}.{here}", filename)
 
 
-def read(path: PathLike, message: Any) -> Any:
+def read(path: PathLike, message: Any, dialect: str | None = None) -> Any:
     """Fill `message` from a binary file and return it. ProtoError as for `parse`, and where there is no such file."""
-    return parse(read_bytes(path), message, str(path))
+    return parse(read_bytes(path), message, str(path), dialect)
 
 
 def write(path: PathLike, message: Any) -> None:

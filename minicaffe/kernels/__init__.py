@@ -11,9 +11,11 @@ from __future__ import annotations
 from minicaffe.kernels.definitions.boxes import nms
 from minicaffe.kernels.definitions.channels import (
     add_bias,
+    divide_by_std,
     global_stats,
     normalize_channels,
     prelu,
+    scale_around,
     scale_channels,
 )
 from minicaffe.kernels.definitions.convolution import (
@@ -90,6 +92,7 @@ __all__ = [
     "correlate_weight_grad",
     "crop",
     "crop_and_scale",
+    "divide_by_std",
     "divide_vectors",
     "elu",
     "engine",
@@ -131,6 +134,7 @@ __all__ = [
     "repeat_pixels",
     "rmsprop_update",
     "row_sum",
+    "scale_around",
     "scale_channels",
     "scatter_add",
     "set_threads",

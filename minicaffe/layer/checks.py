@@ -34,8 +34,9 @@ def refuse_fields_of_forks(layers: Sequence[Any], classes: Sequence[Any]) -> Non
 
 
 def _unread_of_forks(layer: Any, cls: Any) -> list[tuple[str, Any]]:
-    """Return what `added_fields` finds in a LayerParameter and its class does not read."""
-    return [(path, field) for path, field in added_fields(layer) if field.name not in cls.fork_fields]
+    """Return what `added_fields` finds in a LayerParameter and its class neither reads nor ignores."""
+    return [(path, field) for path, field in added_fields(layer)
+            if field.name not in cls.fork_fields and path.split(".")[0] not in cls.ignores]
 
 
 class Checks:
@@ -47,6 +48,7 @@ class Checks:
     type: ClassVar[str]
     message: ClassVar[str | None]
     also_reads: ClassVar[tuple[str, ...]]
+    ignores: ClassVar[tuple[str, ...]]
     fork_fields: ClassVar[tuple[str, ...]]
     unread: ClassVar[tuple[str, ...]]
     in_place: ClassVar[bool]
@@ -114,12 +116,14 @@ class Checks:
         """LayerError for a parameter that is NaN or infinite, or that is set but not read by this layer."""
         for path, number in not_finite(self.layer_param):
             self.fail(f"{path} must be a finite number, got {number}")
-        known = {self.message, *self.also_reads, *LEFT_ASIDE}
+        known = {self.message, *self.also_reads, *self.ignores, *LEFT_ASIDE}
         for path, field in _unread_of_forks(self.layer_param, type(self)):  # no layer can go on without an enum's value
             self._unread_field(path, permissive and field.number >= FIRST_NUMBER, fork_hint(field.name))
         for field, value in self.layer_param.ListFields():
             if field.name.endswith("_param") and field.name not in known:
                 self._unread_field(field.name, permissive)
+            elif field.name in self.ignores:
+                self.check_effect(False, f".{field.name}", f"{self.type} does not read it")
             elif field.name == self.message:
                 for inner, content in value.ListFields():
                     if inner.name in self.unread:

@@ -45,6 +45,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         type            the name in prototxts (set by `register`)
         message         the LayerParameter field with the layer's own parameters, e.g. "lrn_param"
         also_reads      further LayerParameter message fields it reads, e.g. ("loss_param",)
+        ignores         LayerParameter message fields that have no effect on it; a warning says so where one is set
         fork_fields     fields that forks have added to `message`, one of BVLC's, and that this layer reads
         unread          names of fields of `message` that this layer does not read
         bottoms, tops   how many there may be: 2, or (1, 2), or (1, None) for at least one
@@ -76,6 +77,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
     type: ClassVar[str] = ""
     message: ClassVar[str | None] = None
     also_reads: ClassVar[tuple[str, ...]] = ()
+    ignores: ClassVar[tuple[str, ...]] = ()
     fork_fields: ClassVar[tuple[str, ...]] = ()
     unread: ClassVar[tuple[str, ...]] = ()
     bottoms: ClassVar[Arity] = 1
@@ -102,6 +104,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self.loss_weights: list[float] = []
         self.runs_backward = True
         self.awaits_weights, self._unfilled, self._set_up_shapes = False, {}, []
+        self.stored_blobs = len(param.blobs)
         self.awaits_scratch, self._scratch, self._scratch_used = False, [], 0
 
     # --- what a layer writes ---------------------------------------------------------------------

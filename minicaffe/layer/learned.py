@@ -21,11 +21,13 @@ class Learned(Checks):
     blobs           what `add_blob` has made, in this order
     awaits_weights  stored weights will be copied into the blobs. Nothing is drawn for a blob until `fill_blobs` says
                     that no weights came for it, so that a large net is not filled twice.
+    stored_blobs    how many blobs the definition or the weights have for this layer; 0 where that is not known
     """
 
     dtype: Any
     shapes_only: bool
     awaits_weights: bool
+    stored_blobs: int
     blobs: BlobVec
     _unfilled: dict[int, Any]  # index of a blob -> the filler that it still waits for
     _set_up_shapes: list[tuple[int, ...]]  # of the blobs that `setup` made
@@ -52,6 +54,10 @@ class Learned(Checks):
         for index in indices:
             if index in self._unfilled:
                 fill(self.blobs[index].data, self._unfilled.pop(index), rng.generator())
+
+    def in_todays_order(self, blobs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return stored blobs in the order that the layer's blobs have. Old versions of a type may have had another."""
+        return blobs
 
     def check_blobs(self) -> None:
         """LayerError where a program has changed `blobs` so that the layer cannot compute with them.

@@ -147,7 +147,8 @@ def arity_words(arity: Arity) -> str:
 
 def module_name(type_name: str) -> str:
     """Return the module that must hold a layer type: snake case, acronyms kept whole (LSTMUnit -> lstm_unit)."""
-    for acronym, word in (("PReLU", "Prelu"), ("ReLU", "Relu"), ("TanH", "Tanh")):
+    # the file lstm.py is LSTM's, which differs from Lstm in capitals alone
+    for acronym, word in (("PReLU", "Prelu"), ("ReLU", "Relu"), ("TanH", "Tanh"), ("Lstm", "LstmOfForks")):
         type_name = type_name.replace(acronym, word)
     words = re.sub(r"(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", type_name)
     return words.lower()

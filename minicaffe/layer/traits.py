@@ -23,6 +23,7 @@ class Traits:
     users_code      it runs code that a user wrote, which may do anything: not write a top, or draw from numpy's and
                     Python's own random generators
     passes_on       it copies the numbers of its bottom and computes nothing new from them, as Split and Dropout do
+    shapes_alone    its tops follow from the shapes of its bottoms alone, so no gradient is asked for them
     side_effects    its forward pass does more than write its tops: it measures statistics or writes a file
     recordable      at TEST, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs and of
                     `scratch`, so that a Net may record the calls and make them without the layer
@@ -40,6 +41,7 @@ class Traits:
     recurrent: ClassVar[bool] = False
     users_code: ClassVar[bool] = False
     passes_on: ClassVar[bool] = False
+    shapes_alone: ClassVar[bool] = False
     side_effects: ClassVar[bool] = False
     recordable: bool = False
     can_dry_run: ClassVar[bool] = False

@@ -72,6 +72,12 @@ def _same(name: str) -> list[str]:
     return [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
 
 
+def anchor(name: str) -> str:
+    """Return by which name pages link to a type: its own in lower case, and lstm-1 for Lstm, because LSTM is lstm."""
+    before = sum(t < name and t.lower() == name.lower() for t in registered_types())
+    return name.lower() + (f"-{before}" if before else "")
+
+
 def families() -> dict[str, list[str]]:
     """Return family -> its types; the families in the order of Caffe's own catalogue, the types by name."""
     return {family: [name for name in registered_types() if family_of(name) == family] for family in FAMILIES}

@@ -31,16 +31,17 @@ class BackwardPlan:
 
 
 def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_blobs: Sequence[int],
-         allow_force: Callable[[int, int], bool]) -> BackwardPlan:
+         allow_force: Callable[[int, int], bool], stops: Sequence[bool] = ()) -> BackwardPlan:
     """Decide what runs backward.
 
     First, from the first layer to the last: a blob needs a gradient where it depends on a learnable blob with
-    lr_mult ≠ 0. Then, from the last layer to the first: of those, only the ones on which a loss depends are kept.
-    For a bottom, `propagate_down` in the definition overrules both. `force_backward` asks for the gradients of all
-    bottoms for which `allow_force(layer, bottom)` is True.
+    lr_mult ≠ 0, unless it does so only through layers for which `stops` is True. Then, from the last layer to the
+    first: of those, only the ones on which a loss depends are kept. For a bottom, `propagate_down` in the definition
+    overrules both. `force_backward` asks for the gradients of all bottoms for which `allow_force(layer, bottom)` is
+    True.
     """
     params = [_param_flags(net, i, count) for i, count in enumerate(num_blobs)]
-    made = _from_params(net, wiring, params)
+    made = _from_params(net, wiring, params, stops or [False] * len(params))
     _only_under_loss(made, wiring, loss_weights)
     if net.force_backward:
         for i, flags in enumerate(made.bottoms):
@@ -58,7 +59,7 @@ def _param_flags(net: Any, i: int, count: int) -> list[bool]:
     return [layer.param[k].lr_mult != 0 if k < len(layer.param) else True for k in range(count)]
 
 
-def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> BackwardPlan:
+def _from_params(net: Any, wiring: Wiring, params: list[list[bool]], stops: Sequence[bool]) -> BackwardPlan:
     """From the first layer to the last: a blob's gradient is wanted where its layer or one before learns something."""
     wanted = [False] * len(wiring.blob_names)
     layers, bottoms = [], []
@@ -68,9 +69,9 @@ def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> Backward
                 f"layer {layer.name!r} ({layer.type}) has {len(layer.bottom)} bottoms, but propagate_down is given "
                 f"{len(layer.propagate_down)} times"))
         ids = wiring.bottoms[i]
-        bottoms.append(list(layer.propagate_down) or [wanted[b] for b in ids])
+        bottoms.append(list(layer.propagate_down) or [wanted[b] and not stops[i] for b in ids])
         # Caffe: a layer counts as needed by what its bottoms want, whatever propagate_down says
-        layers.append(any(wanted[b] for b in ids) or any(params[i]))
+        layers.append((any(wanted[b] for b in ids) and not stops[i]) or any(params[i]))
         if layers[i]:
             for top in wiring.tops[i]:
                 wanted[top] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -85,9 +86,9 @@ class Stored:
     files: list[tuple[str, list[LayerWeights]]]
 
     @property
-    def layers(self) -> frozenset[str]:
-        """The names of the layers that have blobs in some file."""
-        return frozenset(layer.name for _, layers in self.files for layer in layers if layer.blobs)
+    def layers(self) -> dict[str, int]:
+        """The names of the layers that have blobs in some file, with the number of their blobs."""
+        return {layer.name: len(layer.blobs) for _, layers in self.files for layer in layers if layer.blobs}
 
 
 def read(source: Any) -> Stored:
@@ -146,6 +147,8 @@ def same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Return whether shapes agree. Old files store four sizes: (1, 1, 500, 800) for (500, 800)."""
     if stored == wanted:
         return True
+    if len(wanted) == 4 and sorted(wanted)[:3] == [1, 1, 1]:  # BN's: other forks store (1, 10) or (10,)
+        return max(wanted) == math.prod(stored) == max(stored, default=1)
     if len(stored) != 4 or len(wanted) >= 4:
         return False
     if len(wanted) == 1:  # (1, 10, 1, 1) is (10,) too: so the BatchNorm of some forks stores it
@@ -192,6 +195,7 @@ def _match(net: Net, targets: Sequence[_Target], stored: Iterable[LayerWeights],
 
 def _fill(target: _Target, blobs: Sequence[np.ndarray], path: str) -> None:
     """Give the target the file's blobs, or say in its remark why they do not fit."""
+    blobs = target.layer.in_todays_order(blobs)
     # an HDF5 file leaves a shared blob to the layer that owns it
     new = [blobs[k] if k < len(blobs) and blobs[k].size else None for k in range(max(len(blobs), len(target.params)))]
     owned = [param.owner is None for param in target.params]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,7 +91,7 @@ class Net(Shown):
         with self._location.in_errors(given), plugins.permitted(allow_python):
             self._apply_passes(given)
             self._connect()
-            self._make_layers(stored.layers if stored else frozenset())
+            self._make_layers(stored.layers if stored else {})
             self._plan_backward()
             scratch.hand_out(self)
             self._share_params()
@@ -131,8 +131,11 @@ class Net(Shown):
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
 
-    def _make_layers(self, brought: Collection[str]) -> None:
-        """Create the layers in order and set each up on its blobs. `brought` are the layers that get stored weights."""
+    def _make_layers(self, brought: Mapping[str, int]) -> None:
+        """Create the layers in order and set each up on its blobs.
+
+        brought   the layers that get stored weights, with the number of their stored blobs
+        """
         self.layers: list[Layer] = []
         top_bytes = 0
         for i in range(len(self.param.layer)):
@@ -140,7 +143,7 @@ class Net(Shown):
             top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
             log(At.MEMORY, f"Memory required for data: {top_bytes}")
 
-    def _add_layer(self, i: int, brought: Collection[str]) -> None:
+    def _add_layer(self, i: int, brought: Mapping[str, int]) -> None:
         """Create layer i and set it up on its blobs."""
         given = self.param.layer[i]
         log(At.LAYER_FOUND, f"Creating layer {given.name}")
@@ -161,6 +164,7 @@ class Net(Shown):
             # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, and the seeds
             # of shuffles, come from the same generator: without those draws a seed would give them other numbers.
             layer.awaits_weights = self.phase == TEST and given.name in brought
+            layer.stored_blobs = len(given.blobs) or brought.get(given.name, 0)
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
             warn_of_undeclared(layer)
@@ -176,7 +180,8 @@ class Net(Shown):
         """Decide which layers run backward, and tell them."""
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
                                        [len(layer.blobs) for layer in self.layers],
-                                       lambda i, j: self.layers[i].allow_force_backward(j))
+                                       lambda i, j: self.layers[i].allow_force_backward(j),
+                                       [layer.shapes_alone for layer in self.layers])
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
             layer.runs_backward = self.plan.layers[i]

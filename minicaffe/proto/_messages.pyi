@@ -520,6 +520,10 @@ class LayerParameter(Message):
     @property
     def squeezedet_param(self) -> SqueezeDetParameter: ...
     @property
+    def ctc_param(self) -> CTCParameter: ...
+    source_class: str
+    """CaffeOnSpark: the class that reads the data"""
+    @property
     def quantization_param(self) -> QuantizationParameter:
         """How forks compute a layer. Read and left aside: minicaffe computes in floats, with its own engines.
         Intel"""
@@ -695,6 +699,8 @@ class LayerParameter(Message):
                  label_specific_add_param: LabelSpecificAddParameter | Mapping[str, Any] | None = ...,
                  bbox_data_param: BboxDataParameter | Mapping[str, Any] | None = ...,
                  squeezedet_param: SqueezeDetParameter | Mapping[str, Any] | None = ...,
+                 ctc_param: CTCParameter | Mapping[str, Any] | None = ...,
+                 source_class: str | None = ...,
                  quantization_param: QuantizationParameter | Mapping[str, Any] | None = ...,
                  multinode: MultinodeLayerParameter | Mapping[str, Any] | None = ...,
                  mn_grad_compress_param: MnParamGradCompressParameter | Mapping[str, Any] | None = ...,
@@ -1256,6 +1262,8 @@ class TransformationParameter(Message):
     """Default: false"""
     cvt_bgr2rgb: bool
     """Default: false"""
+    rotate_right_angles: bool
+    """jolibrain: its own name is rotate; by 0 to 270 degrees. Default: false"""
     def __init__(self, *,
                  scale: float | None = ...,
                  mirror: bool | None = ...,
@@ -1332,7 +1340,8 @@ class TransformationParameter(Message):
                  min_side: int | None = ...,
                  apply_probability: float | None = ...,
                  debug_params: bool | None = ...,
-                 cvt_bgr2rgb: bool | None = ...) -> None: ...
+                 cvt_bgr2rgb: bool | None = ...,
+                 rotate_right_angles: bool | None = ...) -> None: ...
 
 class LossParameter(Message):
     NormalizationMode: ClassVar[EnumTypeWrapper]
@@ -1591,12 +1600,17 @@ class MemoryDataParameter(Message):
     width: int
     label_size: int
     """numbers in each label; 0: one, and the label blob has one axis. Default: 0"""
+    share_in_parallel: bool
+    """Default: true"""
+    source: str
     def __init__(self, *,
                  batch_size: int | None = ...,
                  channels: int | None = ...,
                  height: int | None = ...,
                  width: int | None = ...,
-                 label_size: int | None = ...) -> None: ...
+                 label_size: int | None = ...,
+                 share_in_parallel: bool | None = ...,
+                 source: str | None = ...) -> None: ...
 
 class WindowDataParameter(Message):
     source: str
@@ -2256,11 +2270,14 @@ class EltwiseParameter(Message):
     Default: true"""
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
+    coeff_blob: bool
+    """lisa-caffe: the last bottom holds the factors of SUM. Default: false"""
     def __init__(self, *,
                  operation: int | str | None = ...,
                  coeff: Iterable[float] | None = ...,
                  stable_prod_grad: bool | None = ...,
-                 engine: int | str | None = ...) -> None: ...
+                 engine: int | str | None = ...,
+                 coeff_blob: bool | None = ...) -> None: ...
 
 class FlattenParameter(Message):
     axis: int
@@ -2382,11 +2399,14 @@ class AccuracyParameter(Message):
     """elements with this label do not count"""
     min_is_better: bool
     """face recognition. Default: false"""
+    denominator: float
+    """lisa-caffe: what the right ones are divided by; 0: the batch size. Default: 0"""
     def __init__(self, *,
                  top_k: int | None = ...,
                  axis: int | None = ...,
                  ignore_label: int | None = ...,
-                 min_is_better: bool | None = ...) -> None: ...
+                 min_is_better: bool | None = ...,
+                 denominator: float | None = ...) -> None: ...
 
 class ContrastiveLossParameter(Message):
     margin: float
@@ -2830,10 +2850,10 @@ class BNParameter(Message):
     """Default: LEARN"""
     @property
     def slope_filler(self) -> FillerParameter:
-        """PSPNet and TSN. unset: constant 1"""
+        """PSPNet and TSN. unset: all 0"""
     @property
     def bias_filler(self) -> FillerParameter:
-        """unset: constant 0"""
+        """unset: all 0"""
     momentum: float
     """what stays of the stored statistics at each batch. Default: 0.9"""
     eps: float
@@ -2868,8 +2888,11 @@ class BNParameter(Message):
 class ReLU6Parameter(Message):
     negative_slope: float
     """times x where x < 0, as in ReLU. Default: 0"""
+    engine: int
+    """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
-                 negative_slope: float | None = ...) -> None: ...
+                 negative_slope: float | None = ...,
+                 engine: int | str | None = ...) -> None: ...
 
 class ShuffleChannelParameter(Message):
     group: int
@@ -2974,6 +2997,19 @@ class ContinuationIndicatorParameter(Message):
                  time_step: int | None = ...,
                  batch_size: int | None = ...,
                  axis: int | None = ...) -> None: ...
+
+class CTCParameter(Message):
+    Decoder: ClassVar[EnumTypeWrapper]
+    best_path: ClassVar[int]
+    best_path_thres: ClassVar[int]
+    prefix_search: ClassVar[int]
+    threshold: float
+    """Default: 0.7"""
+    decode_type: int
+    """Default: best_path"""
+    def __init__(self, *,
+                 threshold: float | None = ...,
+                 decode_type: int | str | None = ...) -> None: ...
 
 class CtcLossParameter(Message):
     alphabet_size: int
@@ -3372,13 +3408,16 @@ class DetectionEvaluateParameter(Message):
     name_size_file: str
     @property
     def resize_param(self) -> ResizeParameter: ...
+    output_logits: bool
+    """jolibrain. Default: false"""
     def __init__(self, *,
                  num_classes: int | None = ...,
                  background_label_id: int | None = ...,
                  overlap_threshold: float | None = ...,
                  evaluate_difficult_gt: bool | None = ...,
                  name_size_file: str | None = ...,
-                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...) -> None: ...
+                 resize_param: ResizeParameter | Mapping[str, Any] | None = ...,
+                 output_logits: bool | None = ...) -> None: ...
 
 class SegmentationEvaluateParameter(Message):
     num_classes: int

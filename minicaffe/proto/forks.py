@@ -60,26 +60,24 @@ _TYPES = {
     INTEL: "MnActivation SpatialDropout",
     JOLIBRAIN: "DiceCoefLoss FocalLoss SeLU SeLUDropout",
     FACES: "CenterLoss LabelSpecificAdd LargeMarginInnerProduct MarginInnerProduct TripletLoss",
-    YOLO: "EvalDetection RegionLoss Yolov3 Yolov3DetectionOutput YoloDetectionOutput YoloSeg",
+    YOLO: "EvalDetection RegionLoss Yolov3 YoloSeg",
     TSN: "BatchReduction SegData VideoDataTSN",
     C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
-    CTPN: "Lstm",
     CRNN: "CtcLoss LabelsequenceAccuracy",
     "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
     "pl8787's experiments": "ColinearConvolution",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
-_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items() if name != "Lstm"}  # BVLC has LSTM
+_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
 
 _CURES = {
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
     "relu": "Intel's fork applies a ReLU to the top: a ReLU layer after this one does the same",
+    "fusion_type": "Intel's fork adds a second bottom to the top: an Eltwise layer after this one does the same",
     "normalization": "PRE_FIXED belongs to the R-FCN fork: normalization: NONE and a loss_weight of 1 / "
                      "pre_fixed_normalizer do the same",
-    "scale_bias": "NVIDIA's fork scales and shifts in the same layer: in Caffe a Scale layer with bias_term: true does",
     "resize_param": "the SSD fork resizes images: resize_shorter is minicaffe's own field for that",
 }
-_BN = "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale"
 
 _DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
 
@@ -91,11 +89,9 @@ def fork_type_hint(layer_type: str) -> str:
     """
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
-    if layer_type.upper() == "BN":
-        return _BN
     fork = FORK_OF_TYPE.get(layer_type) or _IN_ANY_CAPITALS.get(layer_type.lower())
     return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
-           "see examples/custom_layer" if fork else ""
+           f"minicaffe stub {layer_type} NET writes one to fill in" if fork else ""
 
 
 def fork_hint(field: str) -> str:

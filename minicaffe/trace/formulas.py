@@ -31,7 +31,8 @@ WORD = re.compile(r"[^\W\d_][^\W_′]*(?:_[a-z]\w*)?")
 GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "cont", "ε": "eps", "λ": "scale", "σ": "sigmoid"}
 # words that begin a remark in the list of blobs of a datasheet, where a letter might stand
 NO_LETTERS = {"one", "with", "any", "the", "optional", "what", "as", "and", "or", "for", "not", "that", "which", "N",
-              "else", "if", "in", "no", "always", "never", "so", "all", "without", "fractions", "missing", "at", "each"}
+              "else", "of", "to", "only", "their", "two", "where", "before", "if", "in", "no", "always", "never", "so",
+              "all", "without", "fractions", "missing", "at", "each"}
 
 
 class Formulas:

@@ -82,7 +82,7 @@ def test_list(capsys, monkeypatch):
     printed = capsys.readouterr().out
 
     assert set(registered_types()) == set(re.findall(r"^  (\w+) {2,}", printed, re.MULTILINE))
-    assert "normalization\n  BatchNorm " in printed
+    assert "normalization\n  BN " in printed
     assert re.search(r"^  LRN +Scale each value down where .*\.$", printed, re.MULTILINE)
 
 

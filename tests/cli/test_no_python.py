@@ -48,7 +48,7 @@ RUN_CODE = {
     "check": ["net.prototxt"],
     "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"],
     "classify": ["net.prototxt", "w.npz", "stranger.py"], "data": ["data_net.prototxt"],
-    "trace": ["net.prototxt", "--out", "t.html"]}
+    "trace": ["net.prototxt", "--out", "t.html"], "stub": ["Strange", "stub_net.prototxt"]}
 # what makes layers
 BUILDS = r"\bNet\(|summary\.read\(|get_solver|Replay\(|Classifier\(|open_layer\(|summary import made"
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
@@ -62,6 +62,7 @@ def strangers_folder(folder, monkeypatch):
     (folder / "deploy_net.prototxt").write_text(NET.replace("Input", "DummyData").replace("input_", "dummy_data_"))
     (folder / "data_net.prototxt").write_text('\n\n\nlayer { name: "p" type: "Python" top: "x" '
                                               'python_param { module: "stranger" layer: "Same" } }')
+    (folder / "stub_net.prototxt").write_text(NET + layer("Strange", "p", "q"))
     caffe.Net("net.prototxt").save("w.npz")
     solver = get_solver(prototxt.read("solver.prototxt", SolverParameter()))
     solver.net.blobs["x"].data[...] = np.nan

@@ -78,7 +78,7 @@ def test_every_command_with_no_python_has_import():
              for name in COMMANDS}
 
     assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema", "data",
-                                                                         "classify"}
+                                                                         "stub", "classify"}
     assert all(("--import" in found) == ("--no-python" in found) for found in flags.values())
 
 

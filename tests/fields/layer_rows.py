@@ -38,6 +38,8 @@ class Table:
         return self.message
 
 
+FUSED_RELU = [Row("relu", "a choice"), Row("negative_slope", "-1 is the absolute value", **NUMBER, context="relu: true",
+                                           alone=(WARNING, "negative_slope: 0.5"))]
 ENGINE = Row("engine", "documented: minicaffe's engine is chosen for the whole process")
 FILLERS = [Row("weight_filler", "see FillerParameter"),
            Row("bias_filler", "see FillerParameter", alone=(WARNING, "bias_term: false bias_filler { value: 1 }"))]
@@ -234,6 +236,7 @@ TABLES = [
               alone=(ERROR, f"{name}: 3")) for name in ("kernel_h", "kernel_w")],
         *[Row(name, "a window must move on, in height and width", zero=ERROR, alone=(ERROR, f"{name}: 1"))
           for name in ("stride_h", "stride_w")],
+        *FUSED_RELU,
         ENGINE,
         Row("axis", "negative counts from the end; -1 leaves no axis for the kernel", zero=ALLOWED, negative=ERROR),
         Row("force_nd_im2col", "documented: the result is the same"),
@@ -348,12 +351,25 @@ TABLES = [
         *FILLERS]),
     Table("InnerProductParameter", one("InnerProduct", "inner_product_param", "num_output: 2"), "inner_product_param", [
         Row("num_output", "there must be an output", **SIZE), BIAS_TERM, *FILLERS, AXES[0],
-        Row("transpose", "a choice")]),
+        Row("transpose", "a choice"), *FUSED_RELU]),
+    Table("BNParameter", one("BN", "bn_param"), "bn_param", [
+        *[Row(name, "see FillerParameter") for name in ("scale_filler", "shift_filler", "slope_filler", "bias_filler")],
+        Row("bn_mode", "a choice"), ENGINE,
+        Row("momentum", "a share; 0 remembers the last batch alone", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR,
+            alone=(WARNING, "frozen: true momentum: 0.5")),
+        Row("eps", NO_EPS, zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR), Row("frozen", "a choice"),
+        Row("var_eps", NO_EPS, zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR), Row("moving_average", "a choice"),
+        Row("decay", "a share; 0 remembers nothing", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR),
+        Row("axis", "1 or 2", zero=ERROR, negative=ERROR, nan=ERROR, inf=ERROR)]),
     Table("BatchNormParameter", one("BatchNorm", "batch_norm_param"), "batch_norm_param", [
         Row("use_global_stats", "a choice"),
         Row("moving_average_fraction", "a share; 0 remembers the last batch alone", zero=ALLOWED, negative=ERROR,
             nan=ERROR, inf=ERROR, alone=(WARNING, "use_global_stats: true moving_average_fraction: 0.5")),
-        Row("eps", NO_EPS, zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR)]),
+        Row("eps", NO_EPS, zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR),
+        *[Row(name, "a choice") for name in ("scale_bias", "use_weight_bias", "bias_term", "relu",
+                                             "update_global_stats")],
+        *[Row(name, "see FillerParameter") for name in ("scale_filler", "bias_filler", "filler")],
+        Row("stats_batch_size", "0 is the whole batch", zero=ALLOWED)]),
     Table("LRNParameter", one("LRN", "lrn_param"), "lrn_param", [
         Row("local_size", "a window has a middle", **SIZE),
         Row("alpha", "0 leaves the values; below 0 it makes powers of negative numbers", zero=ALLOWED, negative=ERROR,
@@ -426,7 +442,9 @@ TABLES = [
         'top: "y"', 'top: "y" top: "z"'), "slice_param", [
         Row("slice_dim", "the old form of axis", zero=WARNING, alone=(ERROR, "slice_dim: 1 axis: 1")),
         Row("slice_point", "a part has numbers", **SIZE), AXES[0]]),
-    Table("SoftmaxParameter", one("Softmax", "softmax_param"), "softmax_param", [ENGINE, AXES[0]]),
+    Table("SoftmaxParameter", one("Softmax", "softmax_param"), "softmax_param", [
+        ENGINE, AXES[0], Row("scaling_temperature", "scores are divided by it", zero=ERROR, negative=ERROR, nan=ERROR,
+                             inf=ERROR)]),
     Table("TileParameter", one("Tile", "tile_param", "tiles: 2"), "tile_param", [
         AXES[0], Row("tiles", "there must be a copy", zero=ERROR, negative=ERROR, missing=(ERROR, "clear tiles"))]),
 

@@ -66,6 +66,21 @@ def normalizations(normal):
             yield normal(*x), normal(*mu), normal(*mu), normal(*x)
 
 
+def scales_around(normal):
+    """With a shift and without."""
+    for x, axis, mu in CHANNELS:
+        if axis == 1:
+            yield normal(*x), normal(*mu), normal(*mu), normal(*mu), normal(*x)
+            yield normal(*x), normal(*mu), normal(*mu), None, normal(*x)
+
+
+def divisions_by_std(normal):
+    """Of given numbers, and of 1."""
+    for C in (1, 2, 7, 16, 33, 64):
+        for w in (normal(C), None):
+            yield w, np.abs(normal(C)), 1e-5, normal(C)
+
+
 def statistics(normal):
     """Of some batches, and of none."""
     for C in (1, 2, 7, 16, 33, 64):
@@ -113,8 +128,8 @@ def images(normal):
 CASES = {"copy": copies, "take_slice": taken, "put_slice": put, "add_all": sums, "weighted_sum": weighted_sums,
          "multiply": pairs, "maximum": pairs, "add_bias": biases, "scale_channels": scales,
          "normalize_channels": normalizations, "global_stats": statistics, "crop_and_scale": images,
-         "transpose": transposed}
-IN_PLACE = ("multiply", "maximum", "weighted_sum", "add_bias", "scale_channels", "normalize_channels")
+         "transpose": transposed, "scale_around": scales_around, "divide_by_std": divisions_by_std}
+IN_PLACE = ("multiply", "maximum", "weighted_sum", "add_bias", "scale_channels", "normalize_channels", "scale_around")
 
 
 def cases(name, dtype, seed=1701):

@@ -339,8 +339,8 @@ def cases(name, draw, dtype):
 
 
 ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
-    "add_all", "add_bias", "copy", "crop_and_scale", "global_stats", "maximum", "multiply", "normalize_channels",
-    "put_slice", "scale_channels", "take_slice", "transpose", "weighted_sum"}
+    "add_all", "add_bias", "copy", "crop_and_scale", "divide_by_std", "global_stats", "maximum", "multiply",
+    "normalize_channels", "put_slice", "scale_around", "scale_channels", "take_slice", "transpose", "weighted_sum"}
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
         "max_pool_grad", "nms", "divide_vectors", "repeat_pixels", "stochastic_pool", "expected_pool",

@@ -10,6 +10,7 @@ from run_layer import filled, normal, run_backward, run_forward
 from minicaffe import kernels, rng
 from minicaffe.errors import LayerError
 from minicaffe.layers.recurrent.lstm import LSTMLayer
+from minicaffe.layers.recurrent.lstm_of_forks import LstmLayer
 from minicaffe.layers.recurrent.lstm_unit import LSTMUnitLayer
 from minicaffe.layers.recurrent.rnn import RNNLayer
 from minicaffe.testing import check_gradient, check_layer
@@ -309,3 +310,153 @@ def test_recurrent_errors_later(cls):
         bottom[0].reshape(shape)
         with pytest.raises(LayerError, match="T = 5 and 4 features, got"):
             layer.Forward(bottom, top)
+
+
+# --- Lstm ----------------------------------------------------------------------------------------
+
+
+def make_lstm(**param):
+    """A float64 Lstm with random weights and biases."""
+    return LstmLayer(dtype=np.float64, lstm_param=dict(num_output=D, weight_filler=WEIGHTS, bias_filler=WEIGHTS,
+                                                       **param))
+
+
+def naive_lstm(layer, x, cont, dy=None, states=None):
+    """Lstm stream by stream and step by step, from its formulas: (y, dz); dz is empty without dy."""
+    w_x, w_h, b = (blob.data for blob in layer.blobs)
+    limit = layer.param.clipping_threshold or np.inf
+    y, dz = np.zeros((T, N, D)), np.zeros((T, N, 4 * D))
+    h0, c0 = np.zeros((2, N, D)) if states is None else states
+    for n in range(N):
+        steps, h, c = [], h0[n], c0[n]
+        for t in range(T):
+            z_i, z_f, z_o, z_g = (w_x @ x[t, n].ravel() + b + cont[t, n] * (w_h @ h)).reshape(4, D)
+            i, f, o, g = 1 / (1 + np.exp(-z_i)), cont[t, n] / (1 + np.exp(-z_f)), 1 / (1 + np.exp(-z_o)), np.tanh(z_g)
+            before, c = c, f * c + i * g
+            y[t, n] = h = o * np.tanh(c)
+            steps.append((i, f, o, g, c, before))
+        dh = dc = np.zeros(D)
+        for t in reversed(range(T if dy is not None else 0)):
+            i, f, o, g, c, before = steps[t]
+            dh = dh + dy[t, n]
+            e = dc + dh * o * (1 - np.tanh(c) ** 2)
+            dz[t, n] = np.concatenate([e * g * i * (1 - i), e * before * f * (1 - f), dh * np.tanh(c) * o * (1 - o),
+                                       e * i * (1 - g * g)]).clip(-limit, limit)
+            dc, dh = e * f, cont[t, n] * (w_h.T @ dz[t, n])
+    return y, dz
+
+
+def whole_sequences():
+    """The sequence indicators of an Lstm without clip: each stream begins at the first step."""
+    cont = np.ones((T, N))
+    cont[0] = 0
+    return cont
+
+
+@pytest.mark.parametrize("features", [(F,), (2, 3, 4)])
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("limit", [0, 0.0625])
+def test_lstm_of_forks_formula(features, clip, limit):
+    """y and all gradients follow the formulas, with and without clip and with the limit of the gradients."""
+    layer, x, dy = make_lstm(batch_size=N, clipping_threshold=limit), normal(T, N, *features), normal(T, N, D, seed=1)
+    cont = BEGINS if clip else whole_sequences()
+    bottom, top = start(layer, x.reshape(T * N, *features), *[cont.reshape(T * N, 1)] * clip)
+    dx, *_ = run_backward(layer, bottom, top, dy.reshape(T * N, D))
+    y, dz = naive_lstm(layer, x, cont, dy)
+    before = np.concatenate([np.zeros((1, N, D)), y[:-1]]) * cont[..., None]
+
+    assert top[0].shape == (T * N, D)
+    np.testing.assert_allclose(top[0].data, y.reshape(T * N, D), rtol=1e-10, atol=1e-12)
+    assert (np.abs(dz).max() > 0.0625) == (limit == 0)
+    rows = dz.reshape(T * N, -1)
+    for got, want in ((dx.reshape(T * N, -1), rows @ layer.blobs[0].data),
+                      (layer.blobs[0].diff, rows.T @ x.reshape(T * N, -1)),
+                      (layer.blobs[1].diff, rows.T @ before.reshape(T * N, D)),
+                      (layer.blobs[2].diff, rows.sum(axis=0))):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_lstm_of_forks_is_bvlcs_with_the_blobs_in_another_order(clip):
+    """LSTM gives the same numbers and gradients with w_x, b, w_h, and 0 where sequences begin."""
+    x, dy = normal(T, N, F), normal(T, N, D, seed=1)
+    cont = BEGINS if clip else whole_sequences()
+    mine, bvlc = make_lstm(), make(LSTMLayer)
+    bottom, top = start(mine, x, *[cont] * clip)
+    other_bottom, other_top = start(bvlc, x, cont)
+    for k, blob in zip((0, 2, 1), bvlc.blobs, strict=True):
+        blob.data[...] = mine.blobs[k].data
+    bvlc.Forward(other_bottom, other_top)
+    run_backward(mine, bottom, top, dy)
+    run_backward(bvlc, other_bottom, other_top, dy, asked=[True, False])
+
+    assert top[0].shape == (T, N, D)
+    np.testing.assert_allclose(top[0].data, other_top[0].data, rtol=1e-14)
+    for got, want in ((bottom[0].diff, other_bottom[0].diff),
+                      *((mine.blobs[k].diff, blob.diff) for k, blob in zip((0, 2, 1), bvlc.blobs, strict=True))):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_lstm_of_forks_gradient(clip):
+    """Backward is the derivative of forward, for x and every blob; the diff of clip is 0."""
+    layer = make_lstm()
+    bottom, top = start(layer, normal(T, N, F), *[BEGINS] * clip)
+    check_gradient(layer, bottom, top, bottoms=[0])
+    if clip:
+        bottom[1].diff.fill(9)
+        assert not run_backward(layer, bottom, top, normal(T, N, D))[1].any()
+
+
+def test_lstm_of_forks_carries_its_state_with_clip_alone():
+    """With clip, the next forward pass goes on, also with fewer steps; without it, each pass begins anew."""
+    x = normal(2 * T, N, F)
+    whole, half = make_lstm(), make_lstm()
+    _, long = start(whole, x, np.ones((2 * T, N)))
+    bottom, top = start(half, x[:T], np.ones((T, N)))
+    for t in range(T, 2 * T):  # one step at a time
+        for blob, values in zip(bottom, (x[t:t + 1], np.ones((1, N))), strict=True):
+            blob.reshape(*values.shape)
+            blob.data[...] = values
+        half.Forward(bottom, top)
+        np.testing.assert_allclose(top[0].data[0], long[0].data[t], rtol=1e-12)
+
+    bottom, top = start(make_lstm(), x[:T])
+    first = top[0].data.copy()
+    layer = make_lstm()
+    bottom, top = start(layer, x[:T])
+    layer.Forward(bottom, top)
+    np.testing.assert_array_equal(top[0].data, first)
+
+
+@pytest.mark.parametrize(("shape", "batch_size", "top", "w_x"), [
+    ((15, 4), None, (15, D), (4 * D, 4)),            # one stream of 15 steps
+    ((15,), 3, (15, D), (4 * D, 1)),
+    ((15, 2, 4), 3, (15, D), (4 * D, 8)),            # junhyukoh's, with batch_size
+    ((5, 3, 2, 4), None, (5, 3, D), (4 * D, 8)),     # CTPN's, without
+])
+def test_lstm_of_forks_shapes(shape, batch_size, top, w_x):
+    """The fork that x is made for is told by batch_size and by the number of axes; blobs in the order w_x, w_h, b."""
+    layer = make_lstm(**({} if batch_size is None else {"batch_size": batch_size}))
+    _, (y,) = start(layer, normal(*shape))
+
+    assert y.shape == top
+    assert [blob.shape for blob in layer.blobs] == [w_x, (4 * D, D), (4 * D,)]
+
+
+def test_lstm_of_forks_errors():
+    """Sizes that do not fit are refused with what was seen and what was expected."""
+    for fields, arrays, words in (
+            ({"num_output": 0}, [normal(T, N, F)], "num_output must be positive"),
+            ({"batch_size": 0}, [normal(T, F)], "batch_size must be positive"),
+            ({"batch_size": 2}, [normal(T, F)], r"batch_size must divide the rows of bottom\[0\] \(5, 4\)"),
+            ({}, [3.0], r"bottom\[0\] must have an axis of T · N rows, but it is a scalar"),
+            ({}, [normal(T, N, F), BEGINS[1:]], r"bottom\[1\] must have one number for each of 5 steps of 3 streams, "
+             r"got \(4, 3\) with bottom\[0\] \(5, 3, 4\)")):
+        with pytest.raises(LayerError, match=words):
+            start(LstmLayer(dtype=np.float64, lstm_param={"num_output": D} | fields), *arrays)
+    layer = make_lstm()
+    bottom, top = start(layer, normal(T, N, F))
+    bottom[0].reshape(T, N, 7)
+    with pytest.raises(LayerError, match=r"must keep its 4 features in each step, got \(5, 3, 7\)"):
+        layer.Forward(bottom, top)

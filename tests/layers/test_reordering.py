@@ -10,6 +10,9 @@ from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.layer import layer_class
+from minicaffe.net import Net
+from minicaffe.proto import TRAIN, NetParameter
+from minicaffe.proto import text as proto_text
 
 
 @pytest.fixture(params=kernels.available_engines(), autouse=True)
@@ -188,6 +191,27 @@ class TestContinuationIndicator:
 
         got, expected = (forward(make("LSTM", **fields), x, begins) for begins in (made, cont))
         np.testing.assert_array_equal(got, expected)
+
+    def test_a_net_trains_through_it(self):
+        """No gradient is asked for it, which LSTM would refuse, also where its bottom is learned from."""
+        text = '''
+            layer { name: "x" type: "Input" top: "x" top: "t" input_param { shape { dim: 4 dim: 3 dim: 5 }
+                                                                            shape { dim: 4 dim: 3 dim: 2 } } }
+            layer { name: "below" type: "InnerProduct" bottom: "x" top: "below" inner_product_param {
+                num_output: 6 axis: 2 weight_filler { type: "xavier" } } }
+            layer { name: "cont" type: "ContinuationIndicator" bottom: "below" top: "cont"
+                    continuation_indicator_param { time_step: 4 axis: 1 } }
+            layer { name: "lstm" type: "LSTM" bottom: "below" bottom: "cont" top: "h"
+                    recurrent_param { num_output: 2 weight_filler { type: "xavier" } } }
+            layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "t" top: "loss" }'''
+        net = Net(proto_text.parse(text, NetParameter()), TRAIN)
+        net.blobs["x"].data[...], net.blobs["t"].data[...] = normal(4, 3, 5), 1
+        net.forward()
+        net.backward()
+
+        assert net.params["below"][0].diff.any()
+        asked = [net.plan.bottoms[net.layer_index(name)] for name in ("cont", "lstm")]
+        assert asked == [[False], [True, False]]
 
     def test_errors(self, caplog):
         """The sizes must be known; a field that the layer does not read is named."""

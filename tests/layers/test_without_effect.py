@@ -5,6 +5,7 @@ from net_tools import inputs, layer, make
 
 X = inputs(x=(2, 3, 7, 5))
 W = inputs(w=(3,))
+DETECTIONS = inputs(loc=(1, 20), conf=(1, 10), prior=(1, 2, 20))
 
 CASES = [
     ("Scale", "x w", "scale_param { filler { value: 2 } }", "scale_param.filler has no effect: the scale is bottom[1]"),
@@ -44,6 +45,11 @@ CASES = [
      "embed_param.bias_filler has no effect: bias_term is false"),
     ("SigmoidCrossEntropyLoss", "x x", "loss_param { exact_ignore: true }",
      "loss_param.exact_ignore has no effect: there is no ignore_label"),
+    ("Softmax", "x", "loss_param { ignore_label: -1 normalization: VALID }",
+     "loss_param has no effect: Softmax does not read it"),
+    ("DetectionOutput", "loc conf prior", "detection_output_param { num_classes: 2 visualize: true } "
+     "transform_param { mean_value: 104 resize_param { height: 30 width: 40 resize_mode: WARP } }",
+     "transform_param has no effect: DetectionOutput does not read it"),
 ]
 
 
@@ -51,7 +57,7 @@ CASES = [
 def test_what_has_no_effect_is_warned_of(caplog, kind, bottoms, message, expected):
     """The warning names the layer, the field and the reason, and comes once."""
     with caplog.at_level("WARNING", "minicaffe"):
-        make(X + W + layer(kind, bottoms, "y", message))
+        make((DETECTIONS if kind == "DetectionOutput" else X + W) + layer(kind, bottoms, "y", message))
 
     assert [f"layer 'y' ({kind}): {expected}"] == caplog.messages
 

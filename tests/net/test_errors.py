@@ -236,13 +236,6 @@ def test_layer_types_of_forks(tmp_path, name, fork):
                     "A layer of your own can stand for it: see examples/custom_layer")
 
 
-def test_a_forks_batch_normalization(tmp_path):
-    """A fork's BN is BatchNorm and Scale, not BNLL."""
-    hint = error_of(tmp_path, X + layer("BN", "x", "y")).split("hint: ")[1]
-
-    assert hint.endswith("in Caffe it is BatchNorm followed by Scale")
-
-
 @pytest.mark.parametrize(("name", "known", "near"), [
     ("conv", ["Concat", "Convolution", "Deconvolution"], "'Convolution' or 'Concat'"),
     ("rate", ["base_lr", "decay_rate"], "'decay_rate'"), ("ReLULayer", ["ReLU", "PReLU", "LRN"], "'ReLU'"),

@@ -78,12 +78,13 @@ def test_what_says_how_to_compute_is_left_aside():
 
 def test_what_changes_the_numbers_is_refused():
     """The error names the field and the cure, and --permissive goes on without it."""
-    with pytest.raises(LayerError, match=r"layer 'c' .*convolution_param.relu is set, but .* does not read") as caught:
-        net_of(CONVOLUTION % ("relu: true", ""))
-    assert "a ReLU layer after this one" in caught.value.hint
+    with pytest.raises(LayerError, match=r"layer 'c' .*convolution_param.fusion_type is set, but .* does not "
+                                         "read") as caught:
+        net_of(CONVOLUTION % ("fusion_type: SUM_FUSION", ""))
+    assert "an Eltwise layer after this one" in caught.value.hint
 
-    with pytest.warns(UserWarning, match="convolution_param.relu is set"):
-        net_of(CONVOLUTION % ("relu: true", ""), permissive=True)
+    with pytest.warns(UserWarning, match="convolution_param.fusion_type is set"):
+        net_of(CONVOLUTION % ("fusion_type: SUM_FUSION", ""), permissive=True)
 
 
 @pytest.mark.parametrize("permissive", [False, True])
@@ -142,13 +143,13 @@ def test_the_page_of_differences_lists_what_is_left_aside():
 
 def test_all_layers_are_named_in_one_error():
     """A net with such a field in each layer is one error, not one a run."""
-    both = CONVOLUTION % ("relu: true", "") + (CONVOLUTION % ("relu: true", "")).replace('"c"', '"d"')
+    both = CONVOLUTION % ("dilation_h: 2", "") + (CONVOLUTION % ("dilation_h: 2", "")).replace('"c"', '"d"')
     with pytest.raises(LayerError) as caught:
         net_of(both)
 
     assert caught.value.message.splitlines() == [
-        "layer 'c' (Convolution): convolution_param.relu is set, but this layer does not read it; nor do these:",
-        "layer 'd' (Convolution): convolution_param.relu"]
+        "layer 'c' (Convolution): convolution_param.dilation_h is set, but this layer does not read it; nor do these:",
+        "layer 'd' (Convolution): convolution_param.dilation_h"]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("DOUBLE", "<f8"), ("FLOAT", "<f4"), ("FLOAT16", "<f2"), ("INT", "<i4"),

@@ -128,14 +128,15 @@ def test_every_iteration_can_be_the_last(tmp_path, sources, tail):
             np.testing.assert_array_equal(mine.blob.data, theirs)
 
 
-def test_the_hidden_state_of_recurrent_layers_is_kept(tmp_path):
+@pytest.mark.parametrize(("kind", "message"), [("LSTM", "recurrent_param"), ("Lstm", "lstm_param")])
+def test_the_hidden_state_of_recurrent_layers_is_kept(kind, message, tmp_path):
     """An LSTM that keeps its state from batch to batch keeps it over a stop, too."""
-    net = """layer { name: "data" type: "DummyData" top: "x" top: "c" top: "t" dummy_data_param {
-                shape { dim: 4 dim: 2 dim: 3 } shape { dim: 4 dim: 2 } shape { dim: 4 dim: 2 dim: 5 }
-                data_filler { type: "gaussian" } data_filler { value: 1 } data_filler { value: 0.5 } } }
-             layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "c" top: "h" recurrent_param {
-                num_output: 5 weight_filler { type: "uniform" min: -1 max: 1 } } }
-             layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "t" top: "loss" }"""
+    net = f"""layer {{ name: "data" type: "DummyData" top: "x" top: "c" top: "t" dummy_data_param {{
+                shape {{ dim: 4 dim: 2 dim: 3 }} shape {{ dim: 4 dim: 2 }} shape {{ dim: 4 dim: 2 dim: 5 }}
+                data_filler {{ type: "gaussian" }} data_filler {{ value: 1 }} data_filler {{ value: 0.5 }} }} }}
+             layer {{ name: "lstm" type: "{kind}" bottom: "x" bottom: "c" top: "h" {message} {{
+                num_output: 5 weight_filler {{ type: "uniform" min: -1 max: 1 }} }} }}
+             layer {{ name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "t" top: "loss" }}"""
     first = solver_on(net, f'random_seed: 1 snapshot: 3 snapshot_prefix: "{tmp_path}/s"')
     first.step(5)
     second = solver_on(net, "random_seed: 1")

@@ -9,8 +9,8 @@ from traced import ASKED, IMAGES, INCEPTION, LSTM, NETS, NORMALIZED, SIAMESE, TW
 
 from minicaffe.layer import layer_class
 from minicaffe.testing.net_slopes import Slope
-from minicaffe.trace import session
-from minicaffe.trace.proof import NO_SLOPES, affordable, verdict
+from minicaffe.trace import recorder, session
+from minicaffe.trace.proof import NO_SLOPES, Proofs, affordable, verdict
 
 
 def verdicts(data):
@@ -21,6 +21,31 @@ def verdicts(data):
             roles = found.setdefault(data["layers"][moment["layer"]]["name"], {})
             roles[proof["role"]] = roles.get(proof["role"], "") + proof["verdicts"]
     return found
+
+
+@pytest.fixture
+def proofs_alone(monkeypatch):
+    """No line is traced and no products are looked for, which takes most of the time and changes no proof."""
+    monkeypatch.setattr(recorder.Recorder, "_start", lambda self, i, way: None)
+    for way in ("forward", "backward"):
+        monkeypatch.setattr(recorder.products, way, lambda *args: [])
+
+
+MEASURED = {}  # text of a net -> place of a number -> slope
+
+
+@pytest.fixture
+def slopes_once(monkeypatch):
+    """The slopes of each net are measured once: they come from forward passes, whatever is wrong in a backward."""
+    measure = Proofs._slope
+
+    def slope(self, *place):
+        known = MEASURED.setdefault(str(self.net.param), {})
+        if place not in known:
+            known[place] = measure(self, *place)
+        return known[place]
+
+    monkeypatch.setattr(Proofs, "_slope", slope)
 
 
 def blamed(data):
@@ -57,13 +82,8 @@ MISTAKES = {"sign": np.negative, "factor": lambda diff: diff * np.float32(1.02),
             "shift": lambda diff: np.roll(diff, diff.size // 2)}
 
 
-def of_kind(kind, *mistake):
-    """A case. The coarse mistakes in the largest net are tried among the slow tests."""
-    coarse = GUILTY[kind][0] is INCEPTION and mistake[0] in ("sign", "shift", "missing sum")
-    return pytest.param(kind, *mistake, marks=[pytest.mark.slow] if coarse else [])
-
-
-@pytest.mark.parametrize(("kind", "mistake"), [of_kind(kind, mistake) for kind in GUILTY for mistake in MISTAKES])
+@pytest.mark.usefixtures("proofs_alone", "slopes_once")
+@pytest.mark.parametrize(("kind", "mistake"), [(kind, mistake) for kind in GUILTY for mistake in MISTAKES])
 def test_a_wrong_backward_is_red_in_its_own_layer(monkeypatch, kind, mistake):
     text, guilty = GUILTY[kind]
     cls = layer_class(kind)
@@ -83,8 +103,9 @@ def test_a_wrong_backward_is_red_in_its_own_layer(monkeypatch, kind, mistake):
 LEARNING = ["InnerProduct", "Convolution", "LSTM", "Scale"]
 
 
+@pytest.mark.usefixtures("proofs_alone", "slopes_once")
 @pytest.mark.parametrize(("kind", "mistake", "place"), [
-    of_kind(kind, mistake, place) for kind in LEARNING for mistake in [*MISTAKES, "missing sum"] for place in (0, 1)
+    (kind, mistake, place) for kind in LEARNING for mistake in [*MISTAKES, "missing sum"] for place in (0, 1)
     if mistake != "transposition" or (place == 0 and kind != "Scale")])  # a vector turned is the same vector
 def test_a_wrong_gradient_of_a_parameter_is_red_in_its_own_layer(monkeypatch, kind, mistake, place):
     text, guilty = GUILTY[kind]
@@ -133,6 +154,7 @@ def test_a_parameter_that_is_overwritten_instead_of_added_to_is_red_where_that_h
     assert_blamed(session.of_net(net_of(SIAMESE), proofs=16), "ha")
 
 
+@pytest.mark.usefixtures("proofs_alone")
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", NETS)
 def test_right_gradients_agree_whatever_the_numbers_are(name, seed):

@@ -56,6 +56,24 @@ def global_stats(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps
 
 
 @kernel
+def divide_by_std(w: np.ndarray | None, variance: np.ndarray, eps: float, out: np.ndarray) -> None:
+    """out = w / √(variance + ε), or 1 / √(variance + ε) where w is None; all of one shape."""
+    out[...] = (1 if w is None else w) / np.sqrt(variance + eps)
+
+
+@kernel
+def scale_around(x: np.ndarray, mu: np.ndarray, w: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:
+    """out[n, c] = (x[n, c] − μ[c]) · w[c] + b[c], without b where it is None. x and out (N, C, …), the others (C,).
+
+    out may be x.
+    """
+    y = (x - laid_along(mu, 1, x)) * laid_along(w, 1, x)
+    if b is not None:
+        y += laid_along(b, 1, x)
+    out[...] = y
+
+
+@kernel
 def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
     """out[n, c] = max(x, 0) + a[c] · min(x, 0). x and out (N, C, …); a (C,), or one number for all. out may be x."""
     out[...] = np.maximum(x, 0) + laid_along(a.reshape(-1), 1, x) * np.minimum(x, 0)

@@ -53,9 +53,9 @@ def corner_aligned(size: int, to: int, dtype: np.dtype) -> tuple[np.ndarray, np.
     """
     # Caffe: the distance of two places is a float32, and so is each place
     step = np.float32(size - 1) / np.float32(to - 1) if to > 1 else np.float32(0)
-    places = step * np.arange(to, dtype=np.float32)
-    before = np.minimum(places.astype(np.intp), size - 1)
-    return before, np.minimum(before + 1, size - 1), (places - before.astype(np.float32)).astype(dtype)
+    u = step * np.arange(to, dtype=np.float32)
+    before = np.minimum(u.astype(np.intp), size - 1)
+    return before, np.minimum(before + 1, size - 1), (u - before.astype(np.float32)).astype(dtype)
 
 
 @kernel

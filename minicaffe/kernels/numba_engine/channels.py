@@ -15,7 +15,7 @@ from minicaffe.kernels.numba_engine.words import helper, values
 
 @definitions.add_bias.implementation("numba", recordable=True)
 def add_bias(x: np.ndarray, b: np.ndarray, axis: int, out: np.ndarray) -> None:
-    """Run the task that all three kernels share: (x − m) · s + b in one pass over memory."""
+    """Run the task that all these kernels share: (x − m) · s + b in one pass over memory."""
     _affine(x, None, None, b, axis, out)
 
 
@@ -29,6 +29,12 @@ def scale_channels(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, axis: int
 def normalize_channels(x: np.ndarray, mu: np.ndarray, inverse_std: np.ndarray, out: np.ndarray) -> None:
     """Run the same task as `add_bias`, in one pass over memory."""
     _affine(x, mu, inverse_std, None, 1, out)
+
+
+@definitions.scale_around.implementation("numba", recordable=True)
+def scale_around(x: np.ndarray, mu: np.ndarray, w: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:
+    """Run the same task as `add_bias`, in one pass over memory."""
+    _affine(x, mu, w, b, 1, out)
 
 
 def _affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, after: np.ndarray | None, axis: int,
@@ -52,6 +58,12 @@ def global_stats(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps
     This is little work, but only a compiled task can be recorded with the rest of a pass.
     """
     _global_stats(1, mean, variance, factor, float(eps), mu, inverse_std, mean.size)
+
+
+@definitions.divide_by_std.implementation("numba", recordable=True)
+def divide_by_std(w: np.ndarray | None, variance: np.ndarray, eps: float, out: np.ndarray) -> None:
+    """Compute all numbers in one piece, as `global_stats` does and for the same reason."""
+    _divide_by_std(1, w, variance, float(eps), out, out.size)
 
 
 @definitions.prelu.implementation("numba", recordable=True)
@@ -141,3 +153,12 @@ def _global_stats(block, piece):
     for c in range(C):
         mu[c] = mean[c] * share
         inverse_std[c] = np.float32(1) / np.sqrt(variance[c] * share + eps)
+
+
+@task
+def _divide_by_std(block, piece):
+    """out = w / √(variance + eps), number by number."""
+    w, variance_at, little, out_at, C = values(block, 5)
+    variance, out, eps = words.floats(variance_at, C), words.floats(out_at, C), np.float32(words.number(little))
+    for c in range(C):
+        out[c] = _number(w, c, 1) / np.sqrt(variance[c] + eps)

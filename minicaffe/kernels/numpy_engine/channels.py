@@ -29,6 +29,12 @@ def normalize_channels(x: np.ndarray, mu: np.ndarray, inverse_std: np.ndarray, o
     _apply(x, 1, out, (np.subtract, mu), (np.multiply, inverse_std))
 
 
+@definitions.scale_around.implementation("numpy")
+def scale_around(x: np.ndarray, mu: np.ndarray, w: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:
+    """The difference, the product and the sum, on a few images at a time."""
+    _apply(x, 1, out, (np.subtract, mu), (np.multiply, w), *([] if b is None else [(np.add, b)]))
+
+
 def _apply(x: np.ndarray, axis: int, out: np.ndarray, *steps: tuple[Callable[..., object], np.ndarray]) -> None:
     """Apply numpy operations one after the other, each with an array whose axes are those of x from `axis` on."""
     b = steps[0][1]  # the arrays of all steps are of one shape

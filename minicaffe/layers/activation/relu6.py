@@ -21,7 +21,7 @@ class ReLU6Layer(Elementwise):
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    relu6_param: negative_slope=α (0)
+    Params    relu6_param: negative_slope=α (0), engine (accepted, without effect, DEFAULT)
               relu_param: negative_slope (α, where relu6_param is not given, 0), engine (accepted, without effect,
               DEFAULT)
     In place  yes: backward needs x, so a copy is kept

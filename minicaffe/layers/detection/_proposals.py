@@ -89,8 +89,8 @@ class RegionProposals(Layer):
         across = info[3] if self.keeps_small and len(info) > 3 else scale  # the scale of the width, where there are two
         A, H, W = score.shape
         score = score.transpose(1, 2, 0).reshape(-1)
-        boxes = decoded(placed(self.anchors.astype(t.dtype), self.stride, H, W),
-                        t.reshape(A, 4, H, W).transpose(2, 3, 0, 1).reshape(-1, 4))
+        a = placed(self.anchors.astype(t.dtype), self.stride, H, W)
+        boxes = decoded(a, t.reshape(A, 4, H, W).transpose(2, 3, 0, 1).reshape(-1, 4))
         limits = np.array([width, height] * 2) - 1
         boxes = np.fmax(np.minimum(boxes, limits), 0)  # fmax: C++ takes 0 and not NaN
         large = (boxes[:, 2:] - boxes[:, :2] + 1 >= np.array([across, scale]) * self.least).all(axis=1)
@@ -124,14 +124,14 @@ def anchors_of(base, ratios, scales, rounding=np.round):
 
 def placed(anchors, stride, H, W):
     """Return the anchors of all cells, (H · W · A, 4): those of a cell stand together."""
-    y, x = np.mgrid[:H, :W] * stride
-    shift = np.stack([x, y, x, y], axis=-1).astype(anchors.dtype)
+    row, column = np.mgrid[:H, :W] * stride
+    shift = np.stack([column, row, column, row], axis=-1).astype(anchors.dtype)
     return (shift[:, :, None] + anchors).reshape(-1, 4)
 
 
-def decoded(anchors, t):
-    """Return the boxes (M, 4) that the numbers t (M, 4) make of anchors: a shift of the centre, and log growths."""
-    size = anchors[:, 2:] - anchors[:, :2] + 1
-    center = t[:, :2] * size + (anchors[:, :2] + size / 2)
+def decoded(a, t):
+    """Return the boxes (M, 4) that t (M, 4), a shift of the centre and log growths, makes of the anchors a (M, 4)."""
+    size = a[:, 2:] - a[:, :2] + 1
+    center = t[:, :2] * size + (a[:, :2] + size / 2)
     half = np.exp(t[:, 2:]) * size / 2
     return np.concatenate([center - half, center + half], axis=1)

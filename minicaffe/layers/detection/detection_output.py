@@ -52,6 +52,7 @@ class DetectionOutputLayer(Layer):
 
     message = "detection_output_param"
     param: DetectionOutputParameter
+    ignores = ("transform_param",)  # for the pictures that `visualize` shows
     bottoms = (3, 5)
     backward_reads = ()
 

@@ -22,13 +22,13 @@ class PriorBoxLayer(Layer):
     Forward   centre of cell (i, j): ((j + offset) · step_w, (i + offset) · step_h)
               sizes (w, h) in pixels, in this order, for each min_size m with its max_size M:
                   (m, m);  (√(m·M), √(m·M)) where there is an M;  (m·√a, m/√a) for each aspect ratio a ≠ 1
-              y[0, 0] = the corners xmin, ymin, xmax, ymax of each box, as parts of the image's width and height
+              y[0, 0] = the corners xmin, ymin, xmax, ymax of each box, as parts of the image's width and height,
               y[0, 1] = the variances, four for each box
               the boxes stand by rows of the map, then by columns, then as above; m and M without their fractions
     Backward  none: the boxes follow from the shapes alone
     Computed  kernels.copy: minicaffe/kernels/definitions/copying.py
 
-    Bottom    map (N, C, H, W) and image (N, C, H, W); only their H and W are read
+    Bottom    map (N, C, H, W), image (N, C, H, W): their H and W alone are read
     Top       y (1, 2, 4·H·W·P) with P boxes a cell
     Params    prior_box_param: min_size (at least one), max_size (absent, or one for each min_size), aspect_ratio
               (repeated; 1 is always there), flip (the reciprocal of each aspect ratio as well, true), clip (limit

@@ -10,20 +10,25 @@ from minicaffe.proto import ProposalParameter
 class ProposalLayer(RegionProposals):
     """Move and scale the anchors of each cell as the net says, and keep the best boxes that do not overlap.
 
-    Forward   of each ratio r and scale s an anchor a:  w = round(√(b² / r)), h = round(w · r), times s, around the
-              centre of a square of b pixels, moved by stride · (column, row) for each cell
-              w = a_x2 − a_x1 + 1,   x = t_x · w + a_x1 + w / 2 the centre of the box,   exp(t_w) · w its width;
-              height alike;   box = centre − size / 2 to centre + size / 2, cut to 0 … width − 1 and 0 … height − 1
-              a box with x2 − x1 + 1 < min_size · scale, or not as high, gets the score 0
-              of the boxes the pre_nms_topn with the best scores, of equal ones the first cell and anchor first;
-              of these, each that overlaps no better one that is kept by more than nms_thresh;
-              y = (the number of the image, x1, y1, x2, y2) of the first post_nms_topn
+    The anchors of a cell are rectangles around the centre of a square of b pixels. There is one for each ratio r of
+    height to width and each scale s. Its width is √(b² / r), its height is this width times r, both are rounded to
+    whole numbers, and then both are multiplied by s. The cells lie `stride` pixels apart.
+
+    Forward   a = the corners x1, y1, x2, y2 of each anchor of a cell, moved by stride · (column, row)
+              size = (x2 − x1 + 1, y2 − y1 + 1),   x1, y1, x2, y2 of a
+              center = t_xy · size + (x1, y1) + size / 2,   half = exp(t_wh) · size / 2
+              boxes = center − half to center + half, cut to 0 … width − 1 and 0 … height − 1
+              large = whether x2 − x1 + 1 ≥ min_size · scale, and y alike;   score = 0 for the boxes that are not
+              best = the pre_nms_topn with the largest scores, in the order of their scores; of equal ones the first
+              cell and anchor come first
+              keep = each of these that overlaps no better one that is kept by more than nms_thresh
+              y = (the number of the image, x1, y1, x2, y2) of the first post_nms_topn that are kept
     Backward  none: the gradient is 0. The layers below learn from losses of their own
     Computed  kernels.nms: minicaffe/kernels/definitions/boxes.py
 
     Bottom    score (N, 2·A, H, W), for each of A anchors that it holds nothing, and then that it holds something;
-              t (N, 4·A, H, W), four numbers for each anchor: x, y, w, h;  info (N, 3): height and width of the image as
-              the net sees it, and by how much it was scaled; a fourth number is the scale of the width alone
+              t (N, 4·A, H, W): four numbers for each anchor (x, y, w, h);  info (N, 3): height and width of the image
+              as the net sees it, and by how much it was scaled; a fourth number is the scale of the width alone
     Top       y (R, 5), in the order of the scores;  optional: their scores (R, 1). R may change with each pass
     Params    proposal_param: feat_stride=stride (pixels of the image between two cells, 16), base_size=b (16), min_size
               (16), ratio=r and scale=s (at least one of each must be given), pre_nms_topn (6000), post_nms_topn (300),

@@ -12,9 +12,9 @@ from minicaffe.proto import PSROIPoolingParameter
 class PSROIPoolingLayer(RegionLayer):
     """Let the channels vote for parts of an object: the one for "top left" is read in the top left bin of a region.
 
-    Forward   y1 = round(roi[r]) · s,   y2 = (round(roi[r]) + 1) · s,   halves away from 0, and x1 and x2 alike
-              size = max(y2 − y1, 0.1) / g
-              rows of bin i:  floor(y1 + i · size) to ceil(y1 + (i + 1) · size), without the last, cut to 0 … H
+    Forward   begin = round(y1) · s,   end = (round(y2) + 1) · s,   with y1 and y2 of roi[r], and halves away from 0
+              size = max(end − begin, 0.1) / g
+              rows of bin i:  floor(begin + i · size) to ceil(begin + (i + 1) · size), without the last, cut to 0 … H
               columns alike;   y[r, d, i, j] = the mean over the bin of channel (d · g + i) · g + j of x,
               or 0 where the bin is empty
     Backward  dx = Σ dy / a over the bins that hold the pixel and read its channel;  a pixels are in the bin
@@ -63,10 +63,10 @@ class PSROIPoolingLayer(RegionLayer):
         """Return the rows and the columns of the bins, given the corners of the regions and (H, W)."""
         kind, g = corners.dtype.type, self.param.group_size
         s = kind(self.param.spatial_scale)
-        first, last = rounded(corners[:, 0]) * s, (rounded(corners[:, 1]) + 1) * s
-        length = np.maximum(last - first, kind(0.1))
+        begin, end = rounded(corners[:, 0]) * s, (rounded(corners[:, 1]) + 1) * s
+        size = np.maximum(end - begin, kind(0.1)) / kind(g)
         found = []
         for axis in (0, 1):
-            edge = first[:, axis, None] + edges(length[:, axis] / kind(g), g)
+            edge = begin[:, axis, None] + edges(size[:, axis], g)
             found.append(whole_bins(np.floor(edge[:, :-1]), np.ceil(edge[:, 1:]), sizes[axis]))
         return found

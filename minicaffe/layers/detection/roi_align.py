@@ -14,12 +14,13 @@ OUTSIDE = -1.0  # a point that lies in no map
 class ROIAlignLayer(RegionLayer):
     """Read a region without rounding its corners, so that y follows where the region moves by less than a pixel.
 
-    Forward   y1, y2 = the rows of roi[r] · s − 0.5;   row i = 0 … oh of points:  h = y1 + i · (y2 − y1) / oh
-              columns alike;   a, b = the distances of (h, w) from the row above and from the column on the left
-              y[r, c, i, j] = (1 − a) · (1 − b) · x[top left] + (1 − a) · b · x[top right]
-                              + a · (1 − b) · x[bottom left] + a · b · x[bottom right],   the four pixels around (h, w)
+    Forward   begin = y1 · s − 0.5,   end = y2 · s − 0.5,   with y1 and y2 of roi[r]
+              h = begin + i · (end − begin) / oh   for the rows i = 0 … oh of points;   w of the columns alike
+              part = the distance of h from the row above it;   a is 1 − part for that row and part for the row below,
+              and b of the two columns around w alike
+              y[r, c, i, j] = Σ a · b · x   over the four pixels around (h, w)
               0 at a point outside −0.5 … H − 0.5 or −0.5 … W − 0.5, and in a region without height or width
-    Backward  dx = Σ dy, times the parts with which a pixel enters
+    Backward  dx = Σ a · b · dy   over the points that have the pixel around them, of all regions
     Computed  kernels.region_samples, kernels.region_samples_grad: minicaffe/kernels/definitions/regions.py
 
     Bottom    x (N, C, H, W) a feature map;  roi (R, 5): image, x1, y1, x2, y2 of each region, in pixels of the net's
@@ -66,8 +67,9 @@ class ROIAlignLayer(RegionLayer):
         p, kind = self.param, corners.dtype.type
         pad = (corners[:, 1] - corners[:, 0] + 1) * kind(p.pad_ratio)
         s, half = kind(p.spatial_scale), kind(0.5)
-        first, last = (corners[:, 0] - pad) * s - half, (corners[:, 1] + pad) * s - half
-        length = last - first
-        first[(length <= 0).any(axis=1)], length[(length <= 0).any(axis=1)] = OUTSIDE, 0
-        return [first[:, axis, None] + np.arange(count + 1).astype(kind) * (length[:, axis, None] / kind(count))
-                for axis, count in enumerate((p.pooled_h, p.pooled_w))]
+        begin, end = (corners[:, 0] - pad) * s - half, (corners[:, 1] + pad) * s - half
+        length = end - begin
+        begin[(length <= 0).any(axis=1)], length[(length <= 0).any(axis=1)] = OUTSIDE, 0
+        h, w = (begin[:, axis, None] + np.arange(count + 1).astype(kind) * (length[:, axis, None] / kind(count))
+                for axis, count in enumerate((p.pooled_h, p.pooled_w)))
+        return h, w

@@ -14,9 +14,9 @@ from minicaffe.proto import ROIPoolingParameter
 class ROIPoolingLayer(RegionLayer):
     """Make equally many numbers of each region, however large it is, so that InnerProduct can classify regions.
 
-    Forward   (y1, x1, y2, x2) = the corners of roi[r] · s, each rounded to the nearest whole number, halves away from 0
-              size = max(y2 − y1 + 1, 1) / oh
-              rows of bin i:  y1 + floor(i · size) to y1 + ceil((i + 1) · size), without the last, cut to 0 … H
+    Forward   begin = round(y1 · s),   end = round(y2 · s),   with y1 and y2 of roi[r], and halves away from 0
+              size = max(end − begin + 1, 1) / oh
+              rows of bin i:  begin + floor(i · size) to begin + ceil((i + 1) · size), without the last, cut to 0 … H
               columns alike;   y[r, c, i, j] = x[m], m the first of the largest in the bin, or 0 where it is empty
     Backward  dx[m] = Σ dy over the bins that chose m, of all regions
     Computed  kernels.region_max_pool, kernels.region_max_pool_grad: minicaffe/kernels/definitions/regions.py
@@ -75,10 +75,10 @@ class ROIPoolingLayer(RegionLayer):
         p, kind = self.param, corners.dtype.type
         pad = (corners[:, 1] - corners[:, 0] + 1) * kind(p.pad_ratio)
         scale = np.array(sizes if p.spatial_scale == -1 else [p.spatial_scale], kind)
-        first, last = rounded((corners[:, 0] - pad) * scale), rounded((corners[:, 1] + pad) * scale)
-        length = np.maximum(last - first + 1, 1)
+        begin, end = rounded((corners[:, 0] - pad) * scale), rounded((corners[:, 1] + pad) * scale)
+        size = np.maximum(end - begin + 1, 1) / np.array(self.size, kind)
         found = []
         for axis, count in enumerate(self.size):
-            at, edge = first[:, axis, None], edges(length[:, axis] / kind(count), count)
+            at, edge = begin[:, axis, None], edges(size[:, axis], count)
             found.append(whole_bins(at + np.floor(edge[:, :-1]), at + np.ceil(edge[:, 1:]), sizes[axis]))
         return found

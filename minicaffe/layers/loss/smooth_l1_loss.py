@@ -23,6 +23,7 @@ class SmoothL1LossLayer(LossLayer):
     Params    smooth_l1_loss_param: sigma=σ (1), the larger, the smaller the part that is a square
     Errors    LayerError when there are three bottoms, the shapes differ, σ is not positive, or there is a second top
               for an x with one axis
+    Derived   docs/maths/loss.md#smooth-l1-loss
     See       Girshick, Fast R-CNN, ICCV 2015. The forks of Fast R-CNN, R-FCN, Intel, jolibrain and cascade-rcnn have
               this layer. The second top is cascade-rcnn's. jolibrain's version for CPUs leaves w_out out of L
     """
@@ -69,7 +70,7 @@ class SmoothL1LossLayer(LossLayer):
 
     def backward(self, top, propagate_down, bottom):
         s2, d = self.param.sigma ** 2, self.d
-        slope = np.where(np.abs(d) < 1 / s2, s2 * d, np.sign(d))  # l′
+        slope = np.where(np.abs(d) < 1 / s2, s2 * d, np.sign(d))  # l′ = σ² · d, or the sign of d
         for blob in bottom[2:]:
             slope *= blob.data.reshape(d.shape)
         slope *= float(top[0].diff) / self.N * self.share

@@ -35,6 +35,7 @@ class NormalizeLayer(Layer):
     In place  yes: a copy of x is kept for backward
     Errors    LayerError when x has fewer than two axes or C changes, when eps is negative, when norm_param and
               normalize_param are both set, or norm_param with two tops, when normalize_type is another word
+    Derived   docs/maths/normalization.md#normalize
     See       Liu et al., ParseNet, 2015
     """
 

@@ -8,8 +8,7 @@ from minicaffe.proto import ContinuationIndicatorParameter
 class ContinuationIndicatorLayer(Layer):
     """Make the second bottom of LSTM and RNN for a batch of whole sequences: a 0 where one begins, and 1 after it.
 
-    Forward   y[0, n] = 0
-              y[t, n] = 1   for t > 0
+    Forward   y[t, n] = min(t, 1), which is 0 in the first time step and 1 in all others
     Backward  dx = 0: only the shape of x is read
 
     Bottom    x, of which only the shape is read; or none
@@ -25,6 +24,7 @@ class ContinuationIndicatorLayer(Layer):
     message = "continuation_indicator_param"
     param: ContinuationIndicatorParameter
     bottoms = (0, 1)
+    shapes_alone = True  # else an LSTM would be asked for a gradient of its second bottom, which it refuses
     backward_reads = ()
 
     def setup(self, bottom, top):

@@ -59,10 +59,12 @@ class LSTMLayer(RecurrentLayer):
             kernels.lstm_unit(c[t], self.z[t], cont[t], gates=self.z[t], c=c[t + 1], h=h)  # c[t] is c before the step
         return h, c[self.T]
 
-    def unroll_back(self, cont, dy):
+    def unroll_back(self, cont, dy, limit=0):
         w_h, c, gates = self.w_h.data, self.c, self.z  # `unroll` has put the gates there
         dh, dc = np.zeros_like(c[0]), np.zeros_like(c[0])
         for t in reversed(range(self.T)):
             dh += dy[t]  # h_t goes out as y_t and into the next step
             kernels.lstm_unit_grad(c[t], gates[t], c[t + 1], dc, dh, dc_prev=dc, dx=self.dz[t])
+            if limit > 0:
+                self.dz[t].clip(-limit, limit, out=self.dz[t])
             dh = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)

@@ -17,9 +17,7 @@ class AxpyLayer(Layer):
     Computed  kernels.scale_channels: minicaffe/kernels/definitions/channels.py;
               kernels.weighted_sum: minicaffe/kernels/definitions/elementwise.py
 
-    Bottom    a (N, C), or (N, C, 1, 1)
-              x (N, C, H, W), any axes after the channels
-              z, the shape of x
+    Bottom    a (N, C), or (N, C, 1, 1);  x (N, C, H, W), any axes after the channels;  z, the shape of x
     Top       y, the shape of x
     In place  no: backward reads x
     Errors    LayerError when x has not the axes N and C, when a is not (N, C) of x with any number of axes of size 1
@@ -50,6 +48,8 @@ class AxpyLayer(Layer):
             da = bottom[0].diff
             da[...] = np.einsum("ncq,ncq->nc", dy.reshape(planes), x.reshape(planes)).reshape(da.shape)
         if propagate_down[1]:
-            kernels.scale_channels(dy, a.reshape(a.shape[:2]), None, 0, bottom[1].diff)
+            dx = bottom[1].diff
+            kernels.scale_channels(dy, a.reshape(a.shape[:2]), None, 0, dx)
         if propagate_down[2]:
-            bottom[2].diff[...] = dy
+            dz = bottom[2].diff
+            dz[...] = dy

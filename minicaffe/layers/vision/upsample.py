@@ -15,12 +15,13 @@ class UpsampleLayer(Layer):
 
     Forward   two bottoms  y[n, c, m[n, c, o]] = x[n, c, o];  of several o with one m, the last counts;  other y = 0
               one bottom   y[n, c, i, j] = x[n, c, i // s_h, j // s_w]
-    Backward  two bottoms  dx[n, c, o] = dy[n, c, m[n, c, o]];  the diff of m is 0
+    Backward  two bottoms  dx[n, c, o] = dy[n, c, m[n, c, o]]
               one bottom   dx[n, c, h, w] = Σ dy[n, c, i, j]   over the block of the pixel
     Computed  kernels.repeat_pixels: minicaffe/kernels/definitions/resizing.py
 
     Bottom    x (N, C, H, W)
-              m, the shape of x: places h · ow + w in y, as the second top of a MAX Pooling has them; or none
+              m, the shape of x: places h · ow + w in y, as the second top of a MAX Pooling has them; or none. No
+              gradient goes to it
     Top       y (N, C, oh, ow); two bottoms: oh is upsample_h, else H · s_h, 1 less with pad_out_h; ow alike
               one bottom: oh = H · s_h, ow = W · s_w
     Params    upsample_param: scale=s (absent: 2 with m, else 1) or scale_h scale_w, upsample_h upsample_w (instead of
@@ -84,10 +85,12 @@ class UpsampleLayer(Layer):
             return
         dx = bottom[0].diff
         if len(bottom) == 2:
-            _planes(dx)[...] = _planes(dy)[self._places(bottom[1].data, dy)]
+            m = self._places(bottom[1].data, dy)
+            _planes(dx)[...] = _planes(dy)[m]
         else:
             N, C, H, W = dx.shape
-            dy.reshape(N, C, H, self.scale[0], W, self.scale[1]).sum(axis=(3, 5), out=dx)
+            dy.reshape(N, C, H, self.scale[0], W, self.scale[1]).sum(  # dx[n, c, h, w] = Σ dy[n, c, i, j]
+                axis=(3, 5), out=dx)
 
     def gradient_to(self, j):
         return j == 0
