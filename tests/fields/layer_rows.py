@@ -286,8 +286,8 @@ TABLES = [
         Row("nms_thresh", "0 leaves out all that touch; below 0 and above 1 it is no part", zero=ALLOWED,
             negative=ERROR, nan=ERROR, inf=ERROR),
     ]),
-    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r", "phase: TEST"),
-          "bbox_reg_param", [
+    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r",
+                                  "phase: TEST"), "bbox_reg_param", [
         Row("bbox_mean", "any number moves a box; without bbox_std it does not count", **NUMBER,
             alone=(WARNING, "clear bbox_std")),
         Row("bbox_std", "0 takes what the net says away; below 0 turns it round", zero=ERROR, negative=ERROR,
@@ -313,7 +313,8 @@ TABLES = [
         Row("stride", "all cells would be one", **SIZE),
     ]),
     Table("FrcnnOutputParameter",
-          one("FrcnnOutput", "frcnn_output_param", "", inputs(p=(3, 2), t=(3, 8), r=(3, 5), s=(1, 2)), "p t r s"),
+          one("FrcnnOutput", "frcnn_output_param", "", inputs(p=(3, 2), t=(3, 8), s=(1, 2)) + layer(
+              "DummyData", "", "r", "dummy_data_param { shape { dim: 3 dim: 5 } }"), "p t r s"),
           "frcnn_output_param", [
         Row("conf_thr", "0 and below leaves all in", **NUMBER),
         Row("iou_thr", "0 leaves out all that touch", **NOT_BELOW_0),
