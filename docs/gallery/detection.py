@@ -344,6 +344,6 @@ def draw_found(canvas: Canvas, frame: Box, rows: np.ndarray, kept: set[float]) -
 
 def found_grid(canvas: Canvas, rows: np.ndarray, x: float, y: float) -> None:
     """Draw the rows (D, 7) of a top that holds boxes, with the names of the columns below."""
-    grid = canvas.grid(x, y, rows, "y[0, 0]", width=62)
+    grid = canvas.grid(x, y, rows, "y[0, 0]", width=60)
     for j, words in enumerate(("image", "class", "score", "xmin", "ymin", "xmax", "ymax")):
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")

@@ -147,7 +147,7 @@ class BatchNormLayer(Layer):
         if w is not None:
             kernels.scale_channels(dy, w, None, 1, dx)
             dy = dx
-        normalize_grad(dy, self._kept(), self.std, dx)
+        normalize_grad(dy, self._kept(), self.std, dx)  # dx = (dy − Σ dy / m − x̂ · Σ (dy·x̂) / m) / √(v + ε)
 
     def in_todays_order(self, blobs):
         # NVIDIA, before its version 0.17: w, b, mean, variance, and one number
@@ -207,7 +207,7 @@ class BatchNormLayer(Layer):
         unbiased = self.m / (self.m - 1) if self.m > 1 else 1.0
         for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
             kept *= self.fraction
-            kept += new
+            kept += new  # mean ← λ·mean + μ, and the other two alike
 
     def _kept(self):
         """Return the memory of x̂ as (images, C, values of a channel)."""
