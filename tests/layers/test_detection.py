@@ -135,6 +135,87 @@ def test_several_offsets():
         [[[[[0, 25 / 100, 0, 25 / 100]]]], [[[[0, 0, 0, 0]]]]]), rtol=1e-12, atol=1e-12)
 
 
+def test_boxes_of_face_boxes_by_hand():
+    """16 boxes of 31 pixels 8 apart, 4 of 63 pixels 16 apart, and one of 127, in a cell whose centre is at 16."""
+    boxes = 100 * priors("min_size: 32 min_size: 64 min_size: 128 step: 32 face_boxes: true", image=(100, 100))[0, 0, 0]
+    places = [(x, y) for y in (0, 8, 16, 24) for x in (0, 8, 16, 24)] + [(0, 0), (16, 0), (0, 16), (16, 16), (16, 16)]
+    halves = [15.5] * 16 + [31.5] * 4 + [63.5]
+
+    np.testing.assert_allclose(boxes, [[x - half, y - half, x + half, y + half]
+                                       for (x, y), half in zip(places, halves, strict=True)], rtol=1e-12)
+
+
+def test_face_boxes_leave_other_shapes_as_they_are():
+    """The square of a max_size and the boxes of the ratios are neither moved nor a pixel smaller."""
+    fields = "min_size: 32 max_size: 50 aspect_ratio: 2"
+
+    got, usual = (priors(f"{fields} face_boxes: {on}")[0, 0, 0] for on in ("true", "false"))
+    assert (len(got), len(usual)) == (19, 4)
+    np.testing.assert_array_equal(got[16:], usual[1:])
+
+
+TWO_MAPS = """
+layer { name: "image" type: "Input" top: "image" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 96 } } }
+layer { name: "a" type: "Pooling" bottom: "image" top: "a" pooling_param { kernel_size: 32 stride: 32 } }
+layer { name: "b" type: "Pooling" bottom: "a" top: "b" pooling_param { kernel_size: 2 stride: 2 } }
+%s
+layer { name: "loc" type: "Concat" bottom: "flat_la" bottom: "flat_lb" top: "loc" }
+layer { name: "conf" type: "Concat" bottom: "flat_ca" bottom: "flat_cb" top: "conf" }
+layer { name: "prior" type: "Concat" bottom: "prior_a" bottom: "prior_b" top: "prior" concat_param { axis: 2 } }
+layer { name: "found" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" top: "found"
+        detection_output_param { num_classes: 2 } }
+"""
+
+
+def two_maps(counts, fields):
+    """A detector on the maps a and b: so many boxes a cell by its convolutions, and the fields of its PriorBox."""
+    layers = ""
+    for name, count, words in zip("ab", counts, fields, strict=True):
+        for kind, channels in (("l", 4 * count), ("c", 2 * count)):
+            blob = kind + name
+            layers += f"""
+layer {{ name: "{blob}" type: "Convolution" bottom: "{name}" top: "{blob}"
+        convolution_param {{ num_output: {channels} kernel_size: 1 }} }}
+layer {{ name: "perm_{blob}" type: "Permute" bottom: "{blob}" top: "perm_{blob}"
+        permute_param {{ order: 0 order: 2 order: 3 order: 1 }} }}
+layer {{ name: "flat_{blob}" type: "Flatten" bottom: "perm_{blob}" top: "flat_{blob}" }}"""
+        layers += f"""
+layer {{ name: "prior_{name}" type: "PriorBox" bottom: "{name}" bottom: "image" top: "prior_{name}"
+        prior_box_param {{ {words} }} }}"""
+    return Net(text.parse(TWO_MAPS % layers, NetParameter()), TEST)
+
+
+FACES = "min_size: 32 min_size: 64 min_size: 128 step: 32", "min_size: 256 step: 64"
+OFFSETS = "offset_h: 0.5 offset_w: 0.5 offset_h: 1 offset_w: 0.5"
+TEXTS = "min_size: 30 aspect_ratio: 2 aspect_ratio: 10 flip: false", "min_size: 60 max_size: 90"
+
+
+@pytest.mark.parametrize(("counts", "fields", "added"), [
+    ((21, 1), FACES, ["face_boxes: true"] * 2),
+    ((3, 1), FACES, ["", ""]),
+    ((6, 4), TEXTS, [f"{OFFSETS} clip: true"] * 2),
+    ((6, 4), [f"{words} clip: false" for words in TEXTS], [OFFSETS] * 2),
+    ((3, 2), TEXTS, ["", ""]),
+])
+def test_the_channels_tell_whose_boxes_they_are(counts, fields, added):
+    """The boxes of SSD, FaceBoxes and TextBoxes come from like prototxts; the convolutions beside them differ."""
+    net = two_maps(counts, fields)
+    net.forward()
+
+    for i, (size, count) in enumerate(zip([(2, 3), (1, 2)], counts, strict=True)):
+        want = priors(f"{fields[i]} {added[i]}", *size, image=(64, 96))
+        assert want.shape[3] == count
+        got = net.blobs["prior_" + "ab"[i]].data.reshape(want.shape)
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("counts", [(20, 1), (21, 2), (6, 2)])
+def test_channels_of_nobodys_boxes_are_refused(counts):
+    """Where the channels fit the boxes of no fork, the boxes are SSD's, and the error is that of any net."""
+    with pytest.raises(LayerError, match=r"bottom\[0\] \(loc\) must have the shape"):
+        two_maps(counts, FACES)
+
+
 def test_another_map_gives_other_boxes():
     """A layer that has made the boxes of one map makes those of the next anew."""
     layer = make(PriorBoxLayer, "min_size: 20")
