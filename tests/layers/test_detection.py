@@ -417,6 +417,36 @@ def test_detections_are_those_of_the_loops(fields, same, stages, dtype, each_eng
     np.testing.assert_allclose(got, loops, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_detections_of_any_options(seed):
+    """All options at once, drawn by chance: what the layer gives is what the loops give, in float64."""
+    draw = np.random.default_rng(seed)
+    N, P, K = (int(draw.integers(low, high)) for low, high in ((1, 4), (5, 16), (2, 5)))
+    share, encoded = (bool(draw.integers(2)) for _ in range(2))
+    code = str(draw.choice(["CORNER", "CORNER_SIZE", "CENTER_SIZE"]))
+    same = {"share": share, "encoded": encoded, "code": code, "background": int(draw.integers(-1, K)),
+            "least": float(draw.choice([-1, 0.25, 0.5, 1.0])), "top_k": int(draw.choice([-1, 1, P - 2])),
+            "keep_top_k": int(draw.choice([-1, 1, 4, 100])), "threshold": float(draw.choice([0, 0.25, 0.75, 1])),
+            "eta": float(draw.choice([1, 0.5, 0.875])), "theta": float(draw.choice([0, 0, 0.25]))}
+    names = {"share": "share_location", "encoded": "variance_encoded_in_target", "code": "code_type",
+             "background": "background_label_id", "least": "confidence_threshold", "keep_top_k": "keep_top_k"}
+    fields = f"num_classes: {K} " + " ".join(f"{names[key]}: {str(same[key]).lower() if key != 'code' else code}"
+                                             for key in names)
+    soft = f"soft_nms: true theta: {same['theta']}" if same["theta"] else ""
+    fields += f" nms_param {{ nms_threshold: {same['threshold']} top_k: {same['top_k']} eta: {same['eta']} {soft} }}"
+    boxes = P * 4 * (1 if share else K)
+    arrays = [0.5 * draw.standard_normal((N, boxes)), draw.uniform(0, 1, (N, P * K)).round(1), random_boxes(draw, P)]
+    arms = [draw.uniform(0, 0.05, (N, P * 2)), 0.3 * draw.standard_normal((N, boxes))][:int(draw.integers(3))]
+    if arms:
+        same["objectness"] = 0.03125
+        fields += " objectness_score: 0.03125"
+    want = found_by_loops(*arrays, K, **same, **dict(zip(("arm_conf", "arm_loc"), arms, strict=False)))
+    got = detect(fields, *arrays, *arms)
+
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
 def test_detections_by_hand():
     """Of two boxes that overlap by 0.6 the better one is kept; the third is moved by its numbers times the variance."""
     prior = [[[0.1, 0.1, 0.5, 0.5, 0.2, 0.1, 0.6, 0.5, 0.6, 0.6, 0.9, 0.9], [0.1] * 12]]

@@ -34,8 +34,9 @@ class PriorBoxLayer(Layer):
     Forward   centre of cell (i, j): ((j + offset) · step_w, (i + offset) · step_h)
               sizes (w, h) in pixels, in this order, for each min_size m with its max_size M:
                   (m, m);  (√(m·M), √(m·M)) where there is an M;  (m·√a, m/√a) for each aspect ratio a ≠ 1
-              with face_boxes the first is (m − 1, m − 1), and for an m of 32 or 64 there are k · k of it, k = 4 or 2,
-              the one in row u and column v of them moved by 32 / k · (v − k / 2, u − k / 2) pixels
+              with face_boxes the first is (m − 1, m − 1); for 32 there are 4 rows of 4 of it, 8 pixels apart, of which
+              the third in the third row has the cell's centre, and for 64 2 rows of 2, 16 pixels apart, of which the
+              last one has it
               y[0, 0] = the corners xmin, ymin, xmax, ymax of each box, as parts of the image's width and height,
               y[0, 1] = the variances, four for each box
               the boxes stand by rows of the map, then by columns, then as above; m and M without their fractions
