@@ -426,8 +426,13 @@ DETECTION = [
          [(2, 20), uniform(0, 1, 2, 15), priors(5)], gradients=()),
     Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 share_location: false keep_top_k: 4 {FOUND} }}",
          [(2, 60), uniform(0, 1, 2, 15), priors(5), uniform(0, 0.1, 2, 10), (2, 60)], gradients=(), name="two_stages"),
+    Case("DetectionOutput", "detection_output_param { num_classes: 3 output_logits: true nms_param { soft_nms: true "
+         "} }",
+         [(2, 20), uniform(0, 1, 2, 15), priors(5), (2, 15)], tops=2, gradients=(), name="logits"),
     Case("PriorBox", "prior_box_param { min_size: 20 max_size: 45 aspect_ratio: 2 clip: true }",
          [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=()),
+    Case("PriorBox", "prior_box_param { min_size: 32 min_size: 64 min_size: 128 step: 32 face_boxes: true }",
+         [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=(), name="FaceBoxes"),
     Case("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 3 spatial_scale: 0.5 }",
          [normal(2, 18, 7, 5, batch=None), regions(6)], gradients=(0,)),
     Case("Proposal", "proposal_param { feat_stride: 4 base_size: 8 min_size: 2 ratio: 0.5 ratio: 2 scale: 1 scale: 0.5 "

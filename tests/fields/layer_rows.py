@@ -472,7 +472,8 @@ TABLES = [
         Row("step_w", "0 is not given, as in Caffe", context="step_h: 5", alone=(ERROR, "step_w: 5"), **NOT_BELOW_0),
         Row("offset", "any place", alone=(WARNING, "offset: 0 offset_h: 1 offset_w: 1"), **NUMBER),
         Row("offset_h", "any place", context="offset_w: 1", alone=(ERROR, "offset_h: 1"), **NUMBER),
-        Row("offset_w", "any place", context="offset_h: 1", alone=(ERROR, "offset_w: 1"), **NUMBER)]),
+        Row("offset_w", "any place", context="offset_h: 1", alone=(ERROR, "offset_w: 1"), **NUMBER),
+        Row("face_boxes", "a choice")]),
     Table("DetectionOutputParameter", FOUND, "detection_output_param", [
         Row("num_classes", "there must be a class", zero=ERROR, missing=(ERROR, "clear num_classes")),
         Row("share_location", "a choice"),
@@ -488,13 +489,13 @@ TABLES = [
         Row("visualize_threshold", "documented: minicaffe opens no window", **NUMBER),
         Row("save_file", "documented: minicaffe writes no video", empty=ALLOWED),
         Row("objectness_score", "scores may be any numbers", **NUMBER),
-        Row("output_logits", "of jolibrain's fork", alone=(ERROR, "output_logits: true"))]),
+        Row("output_logits", "of jolibrain's fork: a bottom and a top more", alone=(ERROR, "output_logits: true"))]),
     Table("NonMaximumSuppressionParameter", FOUND, "detection_output_param.nms_param", [
         Row("nms_threshold", "at 0 boxes may only touch", **NOT_BELOW_0),
         Row("top_k", "below 0 all are looked at", zero=WARNING, negative=ALLOWED),
         Row("eta", "a factor that makes the threshold smaller", **BELOW_OR_AT_0),
-        Row("soft_nms", "of jolibrain's fork", alone=(ERROR, "soft_nms: true")),
-        Row("theta", "of soft_nms", zero=WARNING, negative=WARNING, nan=ERROR, inf=ERROR)]),
+        Row("soft_nms", "a choice"),
+        Row("theta", "a divisor of soft_nms", context="soft_nms: true", alone=(WARNING, "theta: 2"), **BELOW_OR_AT_0)]),
 
     # --- losses -------------------------------------------------------------------------------------------------
     Table("AccuracyParameter", one("Accuracy", "accuracy_param", "", VECTORS + LABELS, "x label"), "accuracy_param", [
