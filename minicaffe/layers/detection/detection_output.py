@@ -34,7 +34,8 @@ class DetectionOutputLayer(Layer):
     Bottom    loc (N, 4·P·L) for P priors, with L = 1, or L = num_classes without share_location
               conf (N, P·num_classes)
               prior (1, 2, 4·P): corners and variances, as PriorBox makes them
-              arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out
+              arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out. A last bottom 3 of four axes that does
+              not hold N·2·P numbers is the picture that SSD's `visualize` draws on, and is not read
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
     Params    detection_output_param: num_classes (with the background; no default), share_location (one box for all
               classes, true), background_label_id (negative: there is none, 0), code_type (CORNER),
@@ -79,7 +80,9 @@ class DetectionOutputLayer(Layer):
         if priors.num_axes < 3 or priors.shape[:2] != (1, 2) or priors.count % 8:
             self.fail(f"bottom[2], the priors, must have the shape (1, 2, 4·P), got {priors.shape}")
         self.P = priors.count // 8
-        for i, (blob, count, words) in enumerate(zip(bottom, self._counts(), (
+        # SSD's fork takes a picture where RefineDet's takes arm_conf; nothing but the shape tells them apart.
+        self.picture = len(bottom) == 4 and bottom[3].num_axes == 4 and bottom[3].count != N * 2 * self.P
+        for i, (blob, count, words) in enumerate(zip(bottom[:3] if self.picture else bottom, self._counts(), (
                 "loc", "conf", "priors", "arm_conf", "arm_loc"), strict=False)):
             if i != 2 and (blob.num_axes == 0 or blob.shape[0] != N or blob.count != N * count):
                 self.fail(f"bottom[{i}] ({words}) must have the shape ({N}, {count}) for {self.P} priors, "
@@ -87,7 +90,7 @@ class DetectionOutputLayer(Layer):
         top[0].reshape((1, 1, self.D, 7))
 
     def forward(self, bottom, top):
-        loc, conf, priors, *arms = (blob.data for blob in bottom)
+        loc, conf, priors, *arms = (blob.data for blob in (bottom[:3] if self.picture else bottom))
         N, P = len(loc), self.P
         prior, variance = priors.reshape(2, P, 4)
         if self.param.variance_encoded_in_target:
