@@ -1430,6 +1430,9 @@ class DataParameter(Message):
     @property
     def side(self) -> RepeatedScalarFieldContainer[int]:
         """Intel, caffe-yolo"""
+    @property
+    def transform_param(self) -> TransformationParameter:
+        """early BVLC branches, in old `layers`"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -1449,7 +1452,8 @@ class DataParameter(Message):
                  parser_threads: int | None = ...,
                  cache: bool | None = ...,
                  precache: bool | None = ...,
-                 side: Iterable[int] | None = ...) -> None: ...
+                 side: Iterable[int] | None = ...,
+                 transform_param: TransformationParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class DummyDataParameter(Message):
     @property
@@ -1557,6 +1561,9 @@ class ImageDataParameter(Message):
     """easily_fooled"""
     show_data: bool
     """C3D. Default: false"""
+    @property
+    def transform_param(self) -> TransformationParameter:
+        """early BVLC branches, in old `layers`"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -1584,7 +1591,8 @@ class ImageDataParameter(Message):
                  ignore_label: int | None = ...,
                  label_type: int | str | None = ...,
                  images_in_color: bool | None = ...,
-                 show_data: bool | None = ...) -> None: ...
+                 show_data: bool | None = ...,
+                 transform_param: TransformationParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class InputParameter(Message):
     @property

@@ -627,6 +627,18 @@ def test_detection_output_refuses_what_does_not_fit():
         layer.Backward(top, [False, True, False], bottom)
 
 
+def test_a_picture_as_the_fourth_bottom_is_not_read():
+    """SSD's nets that show what they find give the picture as the fourth bottom; RefineDet's has other numbers there."""
+    draw = np.random.default_rng(4)
+    three = draw.standard_normal((2, 28)), draw.uniform(0, 1, (2, 21)), random_boxes(draw, 7)
+
+    np.testing.assert_array_equal(detect("num_classes: 3", *three, np.full((2, 3, 9, 8), np.nan)),
+                                  detect("num_classes: 3", *three))
+    rated = draw.uniform(0, 0.02, (2, 14))
+    np.testing.assert_array_equal(detect("num_classes: 3", *three, rated.reshape(2, 14, 1, 1)),
+                                  detect("num_classes: 3", *three, rated))
+
+
 def test_fields_without_effect_are_warned_of(caplog):
     """Files that would be written, and numbers of what is not switched on."""
     with caplog.at_level(logging.WARNING):

@@ -38,7 +38,8 @@ class DetectionOutputLayer(Layer):
     Bottom    loc (N, 4·P·L) for P priors, with L = 1, or L = num_classes without share_location
               conf (N, P·num_classes)
               prior (1, 2, 4·P): corners and variances, as PriorBox makes them
-              arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out
+              arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out; a picture of four axes in the place of
+              arm_conf is not read
               logits (N, P·num_classes), the last one, with output_logits; then arm_conf and arm_loc stand together
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
               z (1, 1, D, num_classes), with output_logits
@@ -77,8 +78,8 @@ class DetectionOutputLayer(Layer):
                       f"output_logits is {str(p.output_logits).lower()}, got {len(bottom)} and {len(top)}",
                       hint="output_logits: true adds a last bottom, the logits, and a second top")
         self.arms = len(bottom) - wanted[0]
-        if self.arms == 1 and bottom[3].num_axes == 4:
-            self.arms = 0  # the picture that SSD's fork draws the boxes on
+        if self.arms == 1 and bottom[3].num_axes == 4 and 4 * bottom[3].count != bottom[0].shape[0] * bottom[2].count:
+            self.arms = 0  # it does not hold N·2·P numbers: it is the picture that SSD's fork draws the boxes on
         self.check_effect(self.arms > 0, "objectness_score", "there is no bottom 3, the scores of a first stage")
         self.check_effect(not p.save_output_param.output_directory, "save_output_param",
                           "minicaffe writes no files of detections")
