@@ -11,7 +11,7 @@ from pages import BLOCK, Reader, agree
 ROOT = Path(__file__).parents[1]
 INDEX = ROOT / "docs" / "guide.md"
 PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
-QUICK = {"data", "phases", "sharing", "from_caffe", "notebook"}  # the others train for longer, or start many commands
+QUICK = {"data", "phases", "sharing", "from_caffe", "forks", "notebook"}  # the others train for longer, or start many commands
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs are scripts of a POSIX shell")
@@ -25,11 +25,11 @@ def test_a_page_can_be_followed(page, tmp_path):
 
 
 def test_the_index_lists_every_page():
-    """Eleven pages, each listed once, each short."""
+    """Twelve pages, each listed once, each short."""
     listed = re.findall(r"\]\(guide/(\w+\.md)\)", INDEX.read_text(encoding="utf-8"))
 
     assert sorted(listed) == [page.name for page in PAGES]
-    assert 11 == len(listed)
+    assert 12 == len(listed)
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 140
