@@ -119,11 +119,38 @@ def save_lmdb(path: Path) -> None:
     (path.with_name("lmdb") / "data.mdb").rename(path)
 
 
+def fork_net(path: Path) -> None:
+    """Layers with numbers of two forks that BVLC gives to other fields."""
+    nets = Path(__file__).parent.parent / "proto" / "dialects"
+    path.write_bytes(b"".join((nets / f"{name}.caffemodel").read_bytes() for name in ("segnet", "frcnn")))
+
+
+def read_fork_net(path: Path) -> None:
+    """The net with its fork guessed, and with its fork named."""
+    for dialect in (None, "segnet"):
+        binary.read(path, proto.NetParameter(), dialect)
+
+
+def detector() -> object:
+    """A detector of a fork, as its prototxt has it."""
+    net = proto.NetParameter(name="ssd", input=["data"])
+    for i in range(2):
+        prior = net.layer.add(name=f"prior{i}", type="PriorBox", bottom=["conv", "data"], top=["prior"]).prior_box_param
+        prior.min_size.append(20)
+        prior.variance.extend([0.1, 0.2])
+        out = net.layer.add(name=f"out{i}", type="DetectionOutput", top=["out"]).detection_output_param
+        out.num_classes, out.code_type, out.nms_param.top_k = 21, proto.PriorBoxParameter.CENTER_SIZE, 400
+        net.layer.add(name=f"up{i}", type="Upsample").upsample_param.scale = 2
+        net.layer.add(name=f"v3{i}", type="Yolov3DetectionOutput").yolov3_detection_output_param.biases.extend([1, 2])
+    return net
+
+
 KINDS = [
     Kind("caffemodel", lambda path: weights.write(path, layers()), weights.read),
     Kind("caffemodel-v1", old_weights, weights.read),
     Kind("caffemodel-whole", lambda path: weights.write(path, layers()),
          lambda path: binary.read(path, proto.NetParameter())),
+    Kind("caffemodel-fork", fork_net, read_fork_net),
     Kind("solverstate", lambda path: solverstate.write(path, state()), solverstate.read),
     Kind("resume", lambda path: resume_file.store(path, {"iter": 3, "nets": [{"h": np.arange(70.0).reshape(7, 10)}]}),
          resume_file.read),
@@ -135,13 +162,16 @@ KINDS = [
     Kind("binaryproto", lambda path: binary.write_blob(path, np.ones((1, 3, 7, 5), np.float32)), binary.read_blob),
     Kind("prototxt", lambda path: prototxt.write(path, definition()),
          lambda path: prototxt.read(path, proto.NetParameter())),
+    Kind("prototxt-fork", lambda path: prototxt.write(path, detector()),
+         lambda path: prototxt.read(path, proto.NetParameter())),
     Kind("yaml", lambda path: prototxt.write(path, definition()),
          lambda path: prototxt.read(path, proto.NetParameter())),
     Kind("lmdb", save_lmdb, read_records),
     Kind("idx", write_idx, idx.read_idx),
 ]
-SUFFIXES = {"caffemodel-v1": "caffemodel", "caffemodel-whole": "caffemodel", "h5-weights": "caffemodel.h5",
-            "h5-state": "solverstate.h5", "h5-data": "h5", "lmdb": "mdb"}
+SUFFIXES = {"caffemodel-v1": "caffemodel", "caffemodel-whole": "caffemodel", "caffemodel-fork": "caffemodel",
+            "prototxt-fork": "prototxt", "h5-weights": "caffemodel.h5", "h5-state": "solverstate.h5", "h5-data": "h5",
+            "lmdb": "mdb"}
 
 
 def damaged(good: bytes, draw: random.Random) -> bytes:

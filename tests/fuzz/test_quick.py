@@ -8,8 +8,9 @@ import pytest
 from extras import needs
 
 HARNESS = Path(__file__).with_name("harness.py")
-GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "resume", "binaryproto", "idx",
-           "npz", "safetensors"), ("h5-weights", "h5-state", "h5-data"), ("prototxt", "yaml"), ("lmdb",)]
+GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "resume", "binaryproto", "idx", "npz",
+           "safetensors"), ("h5-weights", "h5-state", "h5-data"), ("prototxt", "yaml"), ("lmdb",),
+          ("caffemodel-fork", "prototxt-fork")]
 NEEDS = {"h5-weights": "h5py", "lmdb": "lmdb"}
 
 

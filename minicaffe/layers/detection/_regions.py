@@ -16,6 +16,11 @@ class RegionLayer(Layer):
 
     bottoms = 2
 
+    def check_limits(self, *fields):
+        """Raise a LayerError for a field that is so large that places of x would become infinite or NaN."""
+        for field in fields:
+            self.check(getattr(self.param, field) <= FAR, field, f"must be at most {FAR:g}")
+
     def check_regions(self, bottom):
         """Raise a LayerError unless x has four axes and roi has rows of five numbers; return R, the number of rows."""
         x, roi = bottom[0].shape, bottom[1].shape

@@ -77,7 +77,8 @@ class YoloOutput(Layer):
 
     def _rows(self, n, maps):
         """Return the rows of the top for image n, whose numbers in each bottom are the maps, (C, H, W)."""
-        found = [self.found(t.reshape(self.anchors, self.places + 1 + self.classes, *t.shape[1:]), i) for i, t in enumerate(maps)]
+        numbers = self.places + 1 + self.classes
+        found = [self.found(t.reshape(self.anchors, numbers, *t.shape[1:]), i) for i, t in enumerate(maps)]
         label, score, place = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(-score, kind="stable")  # of equal scores that of the first bottom, cell and box comes first
         label, score, place = label[order], score[order], place[order]

@@ -69,7 +69,8 @@ class BoxGroupOutputLayer(CascadeLayer):
         self.setup_suppression()
         self.setup_spread()
         self.check_effect(False, ".bbox_reg_param.cls_aware", "the boxes of this layer are of no class")
-        self.limits = np.array([1 / p.field_xyr] * 2 + [np.log(p.field_whr)] * 2, self.dtype).reshape(4, 1, 1)
+        with np.errstate(over="ignore"):  # of a tiny field_xyr, which sets no limit
+            self.limits = np.array([1 / p.field_xyr] * 2 + [np.log(p.field_whr)] * 2, self.dtype).reshape(4, 1, 1)
         self.R = 1
 
     def reshape(self, bottom, top):

@@ -55,7 +55,8 @@ class PriorBoxLayer(Layer):
     Errors    LayerError when min_size is absent or below 1, when max_size is not one for each min_size, or not larger,
               when an aspect_ratio or a variance is not positive, when variance stands neither once nor four times,
               when img_size stands beside img_h or step beside step_h, or one of a pair stands alone, when a bottom has
-              not 4 axes, when offset_h is not given as often as offset_w, when a gradient is asked for
+              not 4 axes, when there is no img_size and the image no pixels, when offset_h is not given as often as
+              offset_w, when a gradient is asked for
     See       Liu et al., SSD, ECCV 2016, §2.2
     """
 

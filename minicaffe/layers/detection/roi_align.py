@@ -32,7 +32,8 @@ class ROIAlignLayer(RegionLayer):
               this part of the region's size, x2 − x1 + 1
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes, roi has not rows of five numbers, an image is not in the batch, a
-              corner is NaN or beyond ±1e9, oh, ow or s is not positive, pad_ratio is negative
+              corner is NaN or beyond ±1e9, oh, ow or s is not positive, pad_ratio is negative, s or
+              pad_ratio is above 1e9
     See       Cai and Vasconcelos, Cascade R-CNN, CVPR 2018, whose fork has this layer, for GPUs alone. The layers of
               that name in ncnn, Caffe2 and Detectron compute something else
     """
@@ -46,6 +47,7 @@ class ROIAlignLayer(RegionLayer):
         for field in ("pooled_h", "pooled_w", "spatial_scale"):
             self.check(getattr(p, field) > 0, field, "must be positive")
         self.check(p.pad_ratio >= 0, "pad_ratio", "must not be negative")
+        self.check_limits("spatial_scale", "pad_ratio")
 
     def reshape(self, bottom, top):
         R = self.check_regions(bottom)

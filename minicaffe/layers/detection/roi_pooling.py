@@ -31,7 +31,7 @@ class ROIPoolingLayer(RegionLayer):
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes, roi has not rows of five numbers, an image is not in the batch, a
               corner is NaN or beyond ±1e9, oh or ow is 0 or given twice, s is 0 or negative but not −1, pad_ratio is
-              negative
+              negative, s or pad_ratio is above 1e9
     See       Girshick, Fast R-CNN, ICCV 2015. All forks with detectors have this layer and agree. pad_ratio is
               cascade-rcnn's, −1 jolibrain's and pooled_size Intel's, which also has forms for one and three axes
     """
@@ -52,6 +52,7 @@ class ROIPoolingLayer(RegionLayer):
         self.check(p.spatial_scale > 0 or p.spatial_scale == -1, "spatial_scale", "must be positive, or -1",
                    hint="-1 is for regions that are given as parts of the image")
         self.check(p.pad_ratio >= 0, "pad_ratio", "must not be negative")
+        self.check_limits("spatial_scale", "pad_ratio")
 
     def reshape(self, bottom, top):
         R = self.check_regions(bottom)
