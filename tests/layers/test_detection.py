@@ -628,7 +628,7 @@ def test_detection_output_refuses_what_does_not_fit():
 
 
 def test_a_picture_as_the_fourth_bottom_is_not_read():
-    """SSD's nets that show what they find give the picture as the fourth bottom; RefineDet's has other numbers there."""
+    """SSD's nets that show what they find give the picture as the fourth bottom; RefineDet's has numbers there."""
     draw = np.random.default_rng(4)
     three = draw.standard_normal((2, 28)), draw.uniform(0, 1, (2, 21)), random_boxes(draw, 7)
 

@@ -12,7 +12,7 @@ SAME = 1e-6  # aspect ratios that differ by less are one
 FACES = {32: 4, 64: 2}  # FaceBoxes: the squares of a side, in a row of a cell
 
 
-def ratios_of(p):
+def ratios_of(p: PriorBoxParameter) -> list[float]:
     """Return the aspect ratios other than 1 of a PriorBoxParameter, with the reciprocals where it asks for them."""
     ratios: list[float] = []
     for a in p.aspect_ratio:
