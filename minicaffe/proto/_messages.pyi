@@ -2515,6 +2515,8 @@ class PriorBoxParameter(Message):
         """TextBoxes: instead of offset"""
     @property
     def offset_w(self) -> RepeatedScalarFieldContainer[float]: ...
+    face_boxes: bool
+    """FaceBoxes: 16 boxes for the min_size 32, 4 for 64. Default: false"""
     def __init__(self, *,
                  min_size: Iterable[float] | None = ...,
                  max_size: Iterable[float] | None = ...,
@@ -2530,7 +2532,8 @@ class PriorBoxParameter(Message):
                  step_w: float | None = ...,
                  offset: float | None = ...,
                  offset_h: Iterable[float] | None = ...,
-                 offset_w: Iterable[float] | None = ...) -> None: ...
+                 offset_w: Iterable[float] | None = ...,
+                 face_boxes: bool | None = ...) -> None: ...
 
 class NonMaximumSuppressionParameter(Message):
     nms_threshold: float
@@ -3638,8 +3641,8 @@ class DenseImageDataParameter(Message):
     """Default: false"""
     one_hot_nclasses: int
     """Default: 0"""
-    label_divide_factor: float
-    """ENet. Default: 1"""
+    label_divide_factor: int
+    """ENet: labels are as many times smaller than images. Default: 1"""
     def __init__(self, *,
                  source: str | None = ...,
                  batch_size: int | None = ...,
@@ -3655,7 +3658,7 @@ class DenseImageDataParameter(Message):
                  crop_height: int | None = ...,
                  rotate: bool | None = ...,
                  one_hot_nclasses: int | None = ...,
-                 label_divide_factor: float | None = ...) -> None: ...
+                 label_divide_factor: int | None = ...) -> None: ...
 
 class DiceCoefLossParameter(Message):
     GeneralizationMode: ClassVar[EnumTypeWrapper]

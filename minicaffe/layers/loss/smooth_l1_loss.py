@@ -16,16 +16,18 @@ class SmoothL1LossLayer(LossLayer):
     Backward  dx = w_in · w_out · l′ · λ / N,   dt = −dx,   λ = loss_weight
               l′ = σ² · d where |d| < 1 / σ²,  else the sign of d
 
-    Bottom    x (N, …), t the shape of x;  w_in and then w_out, both optional, the shape of x: weights before and after
-              the loss is taken, 1 without them. A w_in of 0 leaves the number out
+    Bottom    x (N, …), t the shape of x;  w_in, w_out, optional, the shape of x: weights before and after the loss is
+              taken, 1 without them. A w_in of 0 leaves the number out
     Top       L, a scalar;  optional, for (N, C, …): Σ w_out · l over the channels, (N, 1, …), to be read: no gradient
               flows back from it
     Params    smooth_l1_loss_param: sigma=σ (1), the larger, the smaller the part that is a square
-    Errors    LayerError when the shapes differ, σ is not positive, or there is a second top for an x with one axis
+    Errors    LayerError when the shapes differ, σ is not positive, or there is a second top
+              for an x with one axis
     Derived   docs/maths/loss.md#smooth-l1-loss
     See       Girshick, Fast R-CNN, ICCV 2015. The forks of Fast R-CNN, R-FCN, Intel, jolibrain and cascade-rcnn have
-              this layer. Fast R-CNN's own nets give w_in alone; the later forks ask for both. The second top is
-              cascade-rcnn's. jolibrain's version for CPUs leaves w_out out of L
+              this layer. The second top is cascade-rcnn's. jolibrain's version for CPUs leaves w_out out of L. The
+              first Fast R-CNN and R-FCN alone take three bottoms: their dx lacks the factor w_in, which is 0 or 1 in
+              their nets, and R-FCN divides by N · H · W
     """
 
     message = "smooth_l1_loss_param"
