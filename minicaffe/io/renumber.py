@@ -176,6 +176,8 @@ def _walk(data: bytes, at: int, end: int, message: Any, known: Dialect) -> Itera
                 yield None
         elif type_name(field) == "bool" and wire == VARINT and first > 1:
             yield None
+        elif type_name(field) == "string" and any(byte < 9 for byte in data[first:stop]):
+            yield None  # a message of another fork, because no text holds such characters
         elif field.message_type is not None and field.message_type.name != "BlobProto":
             try:
                 if None in _walk(data, first, stop, field.message_type, known):

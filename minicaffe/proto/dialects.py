@@ -53,6 +53,7 @@ FORKS = {
     "lisa": "the LRCN fork (lisa-caffe-public)",
     "ncnn": "ncnn's caffe.proto",
     "caffeonspark": "CaffeOnSpark",
+    "waifu2x": "the fork of waifu2x-caffe",
 }
 NAMES = (BVLC, *FORKS)
 

@@ -45,11 +45,20 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top:
 """
 
 
+INSIDE = """
+layers { name: "data" type: DATA top: "data" top: "label" include { phase: TEST }
+         data_param { source: "db" batch_size: 3
+                      transform_param { scale: 0.5 crop_size: 7 mean_file: "m" mirror: true } } }
+layers { name: "loss" type: SOFTMAX_LOSS bottom: "data" bottom: "label" top: "loss" loss_weight: 2
+         param: "shared" blob_share_mode: PERMISSIVE }
+"""
+
+
 def net(text):
     return proto_text.parse(text, NetParameter())
 
 
-@pytest.mark.parametrize(("old", "today"), [(V0, TODAY), (V1, V2)], ids=["V0", "V1"])
+@pytest.mark.parametrize(("old", "today"), [(V0, TODAY), (V1, V2), (INSIDE, V2)], ids=["V0", "V1", "inside"])
 def test_old_formats_become_todays(old, today):
     """A V0 net (with its padding layer) and a V1 net say the same in today's format."""
     assert net(today) == passes.upgrade(net(old))

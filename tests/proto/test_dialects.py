@@ -32,8 +32,20 @@ def layer(kind, *fields):
 
 
 def test_every_fork_has_a_net():
-    """Only CaffeOnSpark's has none: its numbers are known from a file, and not from its description."""
-    assert {*WITH_NETS, "bvlc", "caffeonspark"} == set(dialects.NAMES)
+    """Only CaffeOnSpark's and waifu2x's have none: their numbers are known from files, and from no description."""
+    assert {*WITH_NETS, "bvlc", "caffeonspark", "waifu2x"} == set(dialects.NAMES)
+
+
+def test_a_message_is_not_taken_for_text(caplog):
+    """Field 149 is the name of an engine in Intel's fork, and numbers to crop in waifu2x's."""
+    caplog.set_level(logging.INFO, "minicaffe")
+    crop = layer(b"CropCenter", field(149, b"".join(field(2, number) for number in (0, 0, 2, 2))))
+    net = binary.parse(crop, proto.NetParameter())
+
+    assert list(net.layer[0].crop_center_param.crop_size) == [0, 0, 2, 2]
+    assert not net.layer[0].engine
+    assert "(--dialect waifu2x)" in caplog.text
+    assert binary.parse(layer(b"Convolution", field(149, b"MKLDNN")), proto.NetParameter()).layer[0].engine == "MKLDNN"
 
 
 @pytest.mark.parametrize("name", WITH_NETS)

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe.layer import Layer
 
-FAR = 1e9  # corners are computed with as int32
+FAR = 1e9  # corners are computed with as int32, and no map is that large
 
 
 class RegionLayer(Layer):
@@ -33,17 +33,18 @@ class RegionLayer(Layer):
     def read_regions(self, bottom):
         """Return (image, corners): the image of each region (R,) int32, and (R, 2, 2) as [[y1, x1], [y2, x2]].
 
-        Raise a LayerError for a region in an image that is not there, or whose corners are too far away or NaN.
+        Corners beyond ±1e9, as untrained nets give them, are moved there. Raise a LayerError for a region in an image
+        that is not there, or with a corner that is NaN.
         """
         roi, N = bottom[1].data.reshape(-1, 5), bottom[0].shape[0]
         # Caffe: the number of the image is truncated. The negation, because NaN fails every comparison and must be bad
-        bad = ~((roi[:, 0] > -1) & (roi[:, 0] < N) & (np.abs(roi[:, 1:]) <= FAR).all(axis=1))
+        bad = ~((roi[:, 0] > -1) & (roi[:, 0] < N) & ~np.isnan(roi[:, 1:]).any(axis=1))
         if bad.any():
             r = int(bad.argmax())
             self.fail(f"region {r} of bottom[1] {bottom[1].shape} must have an image from 0 to {N - 1}, and corners "
-                      f"between {-FAR:g} and {FAR:g}, got {[float(v) for v in roi[r]]}",
+                      f"that are numbers, got {[float(v) for v in roi[r]]}",
                       hint="the first number of a region is its image, and the other four are x1, y1, x2, y2")
-        return roi[:, 0].astype(np.int32), roi[:, [2, 1, 4, 3]].reshape(-1, 2, 2)
+        return roi[:, 0].astype(np.int32), roi[:, [2, 1, 4, 3]].reshape(-1, 2, 2).clip(-FAR, FAR)
 
     def allow_force_backward(self, bottom_index):
         return bottom_index == 0

@@ -27,7 +27,7 @@ class PSROIPoolingLayer(RegionLayer):
               (all three must be given)
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes or not D · g · g channels, roi has not rows of five numbers, an image
-              is not in the batch, a corner is NaN or beyond ±1e9, s, D or g is not positive, s is above 1e9
+              is not in the batch, a corner is NaN, s, D or g is not positive, s is above 1e9
     See       Dai, Li, He and Sun, R-FCN, NIPS 2016. The forks of R-FCN, Intel and cascade-rcnn have this layer and
               agree; that of R-FCN and cascade-rcnn runs on GPUs alone
     """

@@ -32,8 +32,8 @@ class ROIAlignLayer(RegionLayer):
               this part of the region's size, x2 − x1 + 1
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes, roi has not rows of five numbers, an image is not in the batch, a
-              corner is NaN or beyond ±1e9, oh, ow or s is not positive, pad_ratio is negative, s or
-              pad_ratio is above 1e9
+              corner is NaN, oh, ow or s is not positive, pad_ratio is negative, s or pad_ratio is above
+              1e9
     See       Cai and Vasconcelos, Cascade R-CNN, CVPR 2018, whose fork has this layer, for GPUs alone. The layers of
               that name in ncnn, Caffe2 and Detectron compute something else
     """

@@ -30,7 +30,7 @@ class ROIPoolingLayer(RegionLayer):
               part of the region's size, x2 − x1 + 1
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes, roi has not rows of five numbers, an image is not in the batch, a
-              corner is NaN or beyond ±1e9, oh or ow is 0 or given twice, s is 0 or negative but not −1, pad_ratio is
+              corner is NaN, oh or ow is 0 or given twice, s is 0 or negative but not −1, pad_ratio is
               negative, s or pad_ratio is above 1e9
     See       Girshick, Fast R-CNN, ICCV 2015. All forks with detectors have this layer and agree. pad_ratio is
               cascade-rcnn's, −1 jolibrain's and pooled_size Intel's, which also has forms for one and three axes
