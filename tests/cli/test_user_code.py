@@ -185,7 +185,8 @@ def test_an_unknown_type_or_filler_has_a_hint(folder, capsys):
     """Where no known name is near, the message says how more types become known."""
     cure = "--import MODULE makes types of your own known (in Python: import the module first)"
     assert error_of(capsys, "summary", "net.prototxt") == \
-        "net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " + cure + STUB
+        "net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " \
+        + cure + STUB
     (folder / "net.prototxt").write_text(NET.replace('"Half"', '"ReLU"'))
     assert error_of(capsys, "summary", "net.prototxt").endswith(f"got 'middle'\n  hint: {cure}")
 
@@ -371,7 +372,8 @@ def test_no_python_loads_no_package(installed, capsys):
     hint = "installed packages bring further types, but are not loaded with --no-python (in Python: " \
            "allow_python=False): half-layers 0.3"
     assert error_of(capsys, "summary", "net.prototxt", "--no-python") == \
-        f"net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; {hint}{STUB}"
+        f"net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " \
+        + hint + STUB
     assert main(["layers", "--no-python"]) == 0
     assert "\n\nNot loaded, because of --no-python: half-layers 0.3.\n" in capsys.readouterr().out
     assert "half_layers" not in sys.modules
