@@ -372,7 +372,7 @@ def test_no_python_loads_no_package(installed, capsys):
     hint = "installed packages bring further types, but are not loaded with --no-python (in Python: " \
            "allow_python=False): half-layers 0.3"
     assert error_of(capsys, "summary", "net.prototxt", "--no-python") == \
-        f"net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " \
+        "net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " \
         + hint + STUB
     assert main(["layers", "--no-python"]) == 0
     assert "\n\nNot loaded, because of --no-python: half-layers 0.3.\n" in capsys.readouterr().out
