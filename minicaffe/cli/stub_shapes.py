@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -113,7 +114,9 @@ class _Walk:
             stand_in = alone.layer.add(name=f"{layer.name}/{name}", type="Input", top=[name])
             stand_in.input_param.shape.add().dim[:] = self.shapes[name]
         alone.layer.add().CopyFrom(layer)
-        net = Net(alone, None, shapes_only=True, allow_python=self.allow_python, permissive=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the net gives its warnings when it is used
+            net = Net(alone, None, shapes_only=True, allow_python=self.allow_python, permissive=True)
         return {name: blob.shape for name, blob in net.blobs.items()}
 
     def _pass_unknown(self, layer: Any, later: Sequence[Any], around: Around, why: str) -> None:
