@@ -33,7 +33,7 @@ def _dialect(text: str) -> str:
     try:
         return dialects.dialect(text).name
     except ProtoError as error:
-        raise ArgumentTypeError(error.message) from None
+        raise ArgumentTypeError("; ".join(filter(None, [error.message, error.hint]))) from None
 
 
 def whole(text: str) -> int:

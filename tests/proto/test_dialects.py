@@ -182,3 +182,12 @@ def test_commands_take_the_dialect(command, tmp_path, monkeypatch, capsys):
     assert main([command, "a.caffemodel", "c.caffemodel", "--dialect", "segnet"]) == 0
     net = binary.read("c.caffemodel", proto.NetParameter(), dialect="bvlc")
     assert net.layer[0].dropout_param.sample_weights_test
+
+
+def test_a_mistyped_flag_names_the_fork_that_was_meant(capsys):
+    """The command line says it too, and writes nothing."""
+    with pytest.raises(SystemExit):
+        main(["convert", "--dialect", "casade", "a.caffemodel", "b.prototxt"])
+
+    assert "there is no dialect 'casade'" in (said := capsys.readouterr().err)
+    assert "did you mean 'cascade'?" in said
