@@ -1,5 +1,7 @@
 """What Proposal and py-faster-rcnn's ProposalLayer share: regions that may hold an object, out of a net's answers."""
 
+import math
+
 import numpy as np
 
 from minicaffe import kernels
@@ -49,13 +51,13 @@ class RegionProposals(Layer):
     def forward(self, bottom, top):
         score, t, info = (blob.data for blob in bottom)
         found = [self._propose(score[n, len(self.anchors):], t[n], row)
-                 for n, row in enumerate(info.reshape(len(info), -1))]
+                 for n, row in enumerate(info.reshape(len(info), math.prod(info.shape[1:])))]
         self.R = sum(len(scores) for _, scores in found)
         self._reshape_tops(top)
         top[0].data[:, 0] = np.repeat(np.arange(len(found)), [len(scores) for _, scores in found])
-        top[0].data[:, 1:] = np.concatenate([boxes for boxes, _ in found])
+        top[0].data[:, 1:] = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in found)])
         for y in top[1:]:
-            y.data[:, 0] = np.concatenate([scores for _, scores in found])
+            y.data[:, 0] = np.concatenate([np.empty(0), *(scores for _, scores in found)])
 
     def backward(self, top, propagate_down, bottom):
         for blob, wanted in zip(bottom, propagate_down, strict=True):

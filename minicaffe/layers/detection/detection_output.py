@@ -111,7 +111,7 @@ class DetectionOutputLayer(Layer):
         prior, variance = priors.reshape(2, P, 4)
         if self.param.variance_encoded_in_target:
             variance = np.ones_like(variance)
-        loc, conf = loc.reshape(N, P, self.L, 4), conf.reshape(N, P, -1)
+        loc, conf = loc.reshape(N, P, self.L, 4), conf.reshape(N, P, self.param.num_classes)
         arm_loc = arms[1].reshape(loc.shape) if len(arms) == 2 else [None] * N
         found = []
         for n in range(N):
@@ -121,7 +121,7 @@ class DetectionOutputLayer(Layer):
             found.append(self._rows(n, self._classes(scores, loc[n], prior, variance, arm_loc[n])))
         if not any(map(len, found)):  # Caffe: a row for each image says that there is nothing
             found = [np.array([[n, *[-1] * 6]]) for n in range(N)]
-        y = np.concatenate(found)
+        y = np.concatenate([np.empty((0, 7)), *found])
         self.D = len(y)
         self._reshape_tops(top)
         top[0].data[0, 0] = y

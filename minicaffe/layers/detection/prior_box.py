@@ -93,6 +93,8 @@ class PriorBoxLayer(Layer):
             if blob.num_axes != 4:
                 self.fail(f"bottom[{i}] must have 4 axes (N, C, H, W), got {blob.num_axes}: {blob.shape}")
         (H, W), image = bottom[0].shape[2:], bottom[1].shape[2:]
+        if 0 in self.image_size and 0 in image:
+            self.fail(f"bottom[1] {bottom[1].shape}, the image, has no pixels, so a box is no part of it")
         top[0].reshape((1, 2, 4 * H * W * len(self.boxes) * len(self.offsets)))
         if self.made_for != (H, W, image) and not self.shapes_only:
             self.priors = self._priors(H, W, *(image if 0 in self.image_size else self.image_size))
