@@ -11,7 +11,8 @@ from pages import BLOCK, Reader, agree
 ROOT = Path(__file__).parents[1]
 INDEX = ROOT / "docs" / "guide.md"
 PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
-QUICK = {"data", "phases", "sharing", "from_caffe", "forks", "notebook"}  # the others train for longer, or start many commands
+# The others train for longer, or start many commands.
+QUICK = {"data", "phases", "sharing", "from_caffe", "forks", "notebook"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs are scripts of a POSIX shell")
