@@ -312,9 +312,9 @@ def yolo_detection_output(canvas: Canvas) -> None:
 
 @drawing("Yolov3DetectionOutput")
 def yolov3_detection_output(canvas: Canvas) -> None:
-    """Two maps of one image: `wide` has one cell, and `fine` has four, whose boxes are half as large (thin lines divide
-    them). The second box of `fine` has grown to twice its size, and covers most of that of `wide`. So the one with the
-    lower score (crossed out) goes, though it is of another map.
+    """Two maps of one image. The first, wide, has one cell. The second, fine, has four cells (thin lines divide them),
+    whose boxes are half as large. The second box of fine has grown to twice its size, and covers most of the box of
+    wide. So the one with the lower score (crossed out) goes, though it is of another map.
     """
     ran = example("Yolov3DetectionOutput")
     everything = run('layer { type: "Yolov3DetectionOutput" bottom: "wide" bottom: "fine" top: "y" '

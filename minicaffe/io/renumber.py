@@ -1,8 +1,8 @@
-"""Turn the bytes of a binary net of a fork of Caffe into bytes with our numbers, and guess which fork wrote them.
+"""Give the fields of a binary net of a fork of Caffe our numbers, and guess which fork wrote it.
 
-Both work on the wire format, because only there every field is still to be seen: a parser of our caffe.proto would
-read a number that a fork uses for something else wrongly, or drop it. Blobs have the same numbers in all forks. So
-they are passed over, and a large file takes no longer than a small one.
+Both work on the bytes, before protobuf parses them. A parser of our caffe.proto would misread a number that a fork uses
+for another field, or drop it. Blobs have the same numbers in all forks. So they are passed over, and a large file takes
+no longer than a small one.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ AT_DIALECT = "dialect"  # what the log record of a guess has as `at`
 _NET = proto.NetParameter.DESCRIPTOR
 _WIRES = {"double": FIXED64, "fixed64": FIXED64, "sfixed64": FIXED64, "float": FIXED32, "fixed32": FIXED32,
           "sfixed32": FIXED32, "string": LENGTH, "bytes": LENGTH, "message": LENGTH}  # all others are varints
-# The fields that a layer of a type reads, where their names do not follow from the type's name. Only those matter
-# whose numbers forks reuse.
+# The fields that a layer of a type reads, where their names do not follow from the type's name. Only those are listed
+# whose numbers mean different fields in different forks.
 _FIELDS_OF = {
     "LSTM": "recurrent", "RNN": "recurrent", "ROIAlign": "roialign roipooling", "SmoothL1LossOHEM": "smoothl1loss",
     "DataAugmentation": "augmentation coeffschedule", "LpqLoss": "lpqloss l1loss", "FLOReader": "reader",

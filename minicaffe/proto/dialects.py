@@ -1,9 +1,10 @@
 """Dialects: what the numbers of a binary net mean in each fork of Caffe.
 
-A binary net holds numbers in place of the fields' names, and forks gave new fields the same numbers: in a layer 147 is
-BVLC's swish_param, cascade-rcnn's roi_pooling_param and NVIDIA's forward_math. dialects.json lists for each fork what
-differs from caffe.proto: for a message its numbers there with our names, for an enum its numbers with our values. An
-empty name is a number that the fork does not have.
+A binary net holds numbers in place of the fields' names, and forks gave different fields the same number. In a layer
+147 is BVLC's swish_param, but cascade-rcnn's roi_pooling_param and NVIDIA's forward_math.
+dialects.json lists for each fork what differs from our caffe.proto. For a message it has the fork's numbers with our
+names of the fields, and for an enum the fork's numbers with our names of the values. An empty name stands for a number
+that the fork does not have.
 """
 
 from __future__ import annotations

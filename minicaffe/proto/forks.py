@@ -33,7 +33,7 @@ CRFRNN = "the CRF-RNN fork"
 NCNN = "ncnn (not Caffe)"
 MYCAFFE = "MyCaffe"
 
-# How a fork computes, which changes no number here, or only its training. They are read, and have no effect.
+# Fields that only say how a fork computes, or how it reads its data. They are read, and have no effect.
 LEFT_ASIDE = frozenset({
     "engine", "quantization_param", "split_param", "mn_grad_compress_param", "conv_algorithm", "fuse", "per_fla_fuse",
     "cudnn_flavor", "cudnn_convolution_algo_seeker", "conv_algos_override", "use_gpu_transform", "forward_packing",
