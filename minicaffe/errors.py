@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import traceback
+from collections.abc import Sequence
 
 from minicaffe.log import one_line, visible
 
@@ -56,7 +57,12 @@ def _lines_of_user(frames: list[traceback.FrameSummary]) -> list[str]:
 
 
 class ProtoError(MinicaffeError):
-    """A prototxt, YAML or binary message that cannot be read or written."""
+    """A prototxt, YAML or binary message that cannot be read or written.
+
+    `unknown` has a sentence for each field and enum value that the schema does not know, where these are what is wrong.
+    """
+
+    unknown: Sequence[str] = ()
 
 
 class NetError(MinicaffeError):
@@ -74,8 +80,11 @@ class LayerError(MinicaffeError):
     """One layer's parameters, shapes or input values are wrong.
 
     `sample` is the index within the batch of the input that is to blame, where one is. `original` is the error that
-    the code of a Python layer raised, where this error reports one.
+    the code of a Python layer raised, where this error reports one. `unknown_type` is the layer's type in a net, where
+    there is no such type.
     """
+
+    unknown_type = ""
 
     def __init__(self, message: str, *, where: str = "", hint: str = "", sample: int | None = None,
                  original: BaseException | None = None) -> None:

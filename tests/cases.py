@@ -198,7 +198,6 @@ COMMON = [
     Case("Dropout", "phase: TEST dropout_param { scale_train: false }", name="unscaled"),
     Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
     Case("InnerProduct", "inner_product_param { num_output: 4 }"),
-    Case("InnerProduct", "inner_product_param { num_output: 4 relu: true negative_slope: 0.3 }", name="relu"),
     Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",
          name="transposed"),
 ]
@@ -209,7 +208,7 @@ NORMALIZATION = [
     Case("BatchNorm", "batch_norm_param { eps: 0.1 }", [(7, 3)], name="two_axes"),
     Case("BatchNorm", "batch_norm_param { scale_bias: true }", name="nvidia"),
     Case("BatchNorm", "phase: TEST batch_norm_param { scale_bias: true }", blobs=POSITIVE, name="nvidia_test"),
-    Case("BatchNorm", "batch_norm_param { use_weight_bias: true relu: true }", kinks=(0,), name="intel"),
+    Case("BatchNorm", "batch_norm_param { use_weight_bias: true }", name="intel"),
     Case("BatchNorm", "phase: TEST batch_norm_param { use_weight_bias: true bias_term: false }", blobs=POSITIVE,
          name="intel_test"),
     Case("BN", "bn_param { eps: 0.1 }"),
@@ -318,8 +317,6 @@ UTILITY = [
 
 VISION = [
     Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
-    Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 relu: true negative_slope: 0.3 }",
-         name="relu"),
     Case("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 1 dilation: 2 "
          "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
     Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",
@@ -429,8 +426,13 @@ DETECTION = [
          [(2, 20), uniform(0, 1, 2, 15), priors(5)], gradients=()),
     Case("DetectionOutput", f"detection_output_param {{ num_classes: 3 share_location: false keep_top_k: 4 {FOUND} }}",
          [(2, 60), uniform(0, 1, 2, 15), priors(5), uniform(0, 0.1, 2, 10), (2, 60)], gradients=(), name="two_stages"),
+    Case("DetectionOutput", "detection_output_param { num_classes: 3 output_logits: true nms_param { soft_nms: true "
+         "} }",
+         [(2, 20), uniform(0, 1, 2, 15), priors(5), (2, 15)], tops=2, gradients=(), name="logits"),
     Case("PriorBox", "prior_box_param { min_size: 20 max_size: 45 aspect_ratio: 2 clip: true }",
          [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=()),
+    Case("PriorBox", "prior_box_param { min_size: 32 min_size: 64 min_size: 128 step: 32 face_boxes: true }",
+         [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=(), name="FaceBoxes"),
     Case("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 3 spatial_scale: 0.5 }",
          [normal(2, 18, 7, 5, batch=None), regions(6)], gradients=(0,)),
     Case("Proposal", "proposal_param { feat_stride: 4 base_size: 8 min_size: 2 ratio: 0.5 ratio: 2 scale: 1 scale: 0.5 "

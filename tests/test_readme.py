@@ -1,6 +1,7 @@
 """What the README says, done; and the links of every page, followed."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,16 @@ def test_a_layer_works_alone_as_shown(capsys):
     assert float(re.search(r"# (\d\.\d{6,})", code)[1]) == pytest.approx(names["loss"], abs=1e-14)
 
 
+def anchors(text):
+    """By which names links reach the headings of a page. A second heading of one name has -1 behind it."""
+    names, seen = set(), Counter()
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        name = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        names.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return names
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     """Each link of a page to another names a file that exists, and a heading in it."""
@@ -90,9 +101,7 @@ def test_links_lead_somewhere(page):
             continue
         if not target.exists():
             broken.append(link)
-        elif anchor:
-            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
-            if anchor not in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}:
-                broken.append(link)
+        elif anchor and anchor not in anchors(target.read_text(encoding="utf-8")):
+            broken.append(link)
 
     assert [] == broken

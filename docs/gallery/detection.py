@@ -173,8 +173,8 @@ def decode_b_box(canvas: Canvas) -> None:
     grid = canvas.grid(376, 28, [t[4:]], "t[r, 4 … 7]", width=52)
     for j, word in enumerate(("d_x", "d_y", "d_w", "d_h")):
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, word, "mono quiet", "middle")
-    canvas.grid(376, 92, [roi], "roi[r]", width=52)
-    columns(canvas, 376, 142, np.array([[round(float(v), 2) for v in found]]), "image x1 y1 x2 y2")
+    canvas.grid(376, 104, [roi], "roi[r]", width=52)
+    columns(canvas, 376, 158, np.array([[round(float(v), 2) for v in found]]), "image x1 y1 x2 y2")
 
 
 @drawing("FrcnnOutput")
@@ -205,8 +205,8 @@ def scale_route(canvas: Canvas) -> None:
     roi, found = ran["roi"], ran["y"][:, :, 0, 0]
     frame = Box(6, 28, 326, 268)
     image(canvas, frame, (16, 12), "the regions, with their sizes", [
-        (row[1:], "window second" if r == 0 else "window", number(size), (0.5, at))
-        for r, (row, size, at) in enumerate(zip(roi, (4, 8, 8), (0.5, 0.13, 0.5), strict=True))])
+        (row[1:], "window second" if r == 0 else "window", number(size), at)
+        for r, (row, size, at) in enumerate(zip(roi, (4, 8, 8), ((0.5, 0.5), (0.5, 0.13), (0.1, 0.5)), strict=True))])
     grid = canvas.grid(386, 28, roi, "roi", lit=[(r, j) for r in (1, 2) for j in range(5)], width=44)
     canvas.arrow((grid.box.x, grid.box.bottom + 10), (grid.box.x, grid.box.bottom + 36))
     below = canvas.grid(386, grid.box.bottom + 40, found, "y", width=44)
@@ -344,6 +344,6 @@ def draw_found(canvas: Canvas, frame: Box, rows: np.ndarray, kept: set[float]) -
 
 def found_grid(canvas: Canvas, rows: np.ndarray, x: float, y: float) -> None:
     """Draw the rows (D, 7) of a top that holds boxes, with the names of the columns below."""
-    grid = canvas.grid(x, y, rows, "y[0, 0]", width=62)
+    grid = canvas.grid(x, y, rows, "y[0, 0]", width=60)
     for j, words in enumerate(("image", "class", "score", "xmin", "ymin", "xmax", "ymax")):
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")

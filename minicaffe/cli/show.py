@@ -1,6 +1,7 @@
 """Print a net as its layers are made: upgraded from older formats, filtered by phase, and with Split layers.
 
-The passes run in this order: upgrade_v0, upgrade_v1, upgrade_fields, filter (phase, level, stage), insert_splits.
+The passes run in this order: upgrade_v0, upgrade_v1, upgrade_fields, filter (phase, level, stage), separate_relu,
+insert_splits.
 """
 
 from __future__ import annotations

@@ -104,6 +104,7 @@ class _Job:
 
     def __init__(self, work: Callable[[int], object], count: int) -> None:
         self._work, self._count = work, count
+        self._faults = np.geterr()  # numpy keeps for each thread apart what it warns of
         # itertools.count hands out each number once, whichever threads ask: it does so in one step of the interpreter
         self._take, self._finish = itertools.count().__next__, itertools.count(1).__next__
         self._error: BaseException | None = None
@@ -115,7 +116,8 @@ class _Job:
         _here.busy = True
         while (i := self._take()) < self._count:
             try:
-                self._work(i)
+                with np.errstate(**self._faults):
+                    self._work(i)
             except BaseException as error:  # raised again by `wait`, in the caller's thread
                 self._error = self._error or error
             if self._finish() == self._count:

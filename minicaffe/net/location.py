@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from minicaffe import passes
-from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.errors import LayerError, MinicaffeError, NetError
 from minicaffe.io import prototxt
 from minicaffe.io.files import PathLike
 from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
-from minicaffe.proto import NetParameter, Phase
+from minicaffe.proto import TRAIN, NetParameter, Phase
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.foreign import LeaveOut
 from minicaffe.proto.other_pb2 import as_ours
 from minicaffe.proto.source import Source
 
+LONGEST_TYPE = 100  # letters of a layer type that a Python class and its file are named after
 SHOWN = 3  # layers of one name that an error points at
 
 
@@ -50,6 +52,8 @@ class Location:
 
         Where the net has more layers of that name, the message also says where those are: they are easily mixed up.
         """
+        if isinstance(error, LayerError) and error.unknown_type and self.file:
+            self._offer_stub(error)
         if error.where or self._source is None:
             return
         named = re.match(r"layer (['\"])(.*?)\1", error.message)
@@ -63,6 +67,18 @@ class Location:
         if others:
             more = f" and {len(others) - SHOWN} more" if others[SHOWN:] else ""
             error.message += f" (another layer has this name too: {', '.join(others[:SHOWN])}{more})"
+
+    def _offer_stub(self, error: LayerError) -> None:
+        """Add to the hint the command that writes a Python layer to fill in, for the unknown type of a layer."""
+        name, error.unknown_type = error.unknown_type, ""  # once: several may place the same error
+        if not is_stub_name(name):
+            return
+        state = self._definition.state
+        flags = [*(["--phase", "TRAIN"] if state.HasField("phase") and state.phase == TRAIN else []),
+                 *(["--level", str(state.level)] if state.level else []),
+                 *(["--stage", ",".join(state.stage)] if state.stage else [])]
+        command = shlex.join(["minicaffe", "stub", name, self.file, *flags])
+        error.hint += f"{' If not, ' if error.hint.endswith('?') else '; '}{command} writes a Python layer to fill in"
 
     def of_layer(self, name: str, rank: int = 0) -> str:
         """'net.prototxt:12', the line of the layer of this name that is in the net; '' where that is not known.
@@ -87,6 +103,11 @@ class Location:
         # The text has the layers of all phases, and those that the rules leave out count in it too.
         ranks = [rank for rank, taken in enumerate(included) if taken] or [0]
         return self._source.layers_where(name, ranks)
+
+
+def is_stub_name(layer_type: str) -> bool:
+    """Return whether minicaffe stub can write a class for a layer type: the class is called as the type."""
+    return f"{layer_type}Layer".isidentifier() and len(layer_type) <= LONGEST_TYPE
 
 
 def read(definition: PathLike | Any, leave_out: LeaveOut | None = None) -> tuple[Any, Location]:

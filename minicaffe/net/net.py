@@ -15,7 +15,7 @@ from minicaffe.io.files import PathLike
 from minicaffe.layer import Layer, create, source_of, warn_of_undeclared
 from minicaffe.layer.checks import refuse_fields_of_forks
 from minicaffe.log import At, log, number, one_line
-from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
+from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, prior_boxes, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
 from minicaffe.net.replay import RecordedPasses
 from minicaffe.passes.filter import warn_of_state
@@ -110,6 +110,7 @@ class Net(Shown):
         """Make `param`, from which the layers are made: the definition upgraded, filtered and with its splits."""
         warn_of_state(given)
         filtered = passes.apply(given, after="filter")
+        prior_boxes.tell_apart(filtered)
         log(At.NET_BEGINS, "Initializing net from parameters: ", lambda: proto_text.format(filtered))
         try:
             self.param = passes.apply(filtered)

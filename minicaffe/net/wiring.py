@@ -55,6 +55,7 @@ def _class_of(layers: Sequence[Any], i: int, allow_python: bool) -> type[Layer]:
             others = dict.fromkeys(other.type for other in layers[i + 1:] if not is_known(other.type))
             others.pop(layer.type, None)
             error.message += f"; unknown as well: {', '.join(map(repr, others))}" if others else ""
+            error.unknown_type = layer.type
         raise of_layer(layers, i, error) from None
 
 

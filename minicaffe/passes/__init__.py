@@ -12,6 +12,7 @@ from typing import Any
 from minicaffe.errors import NetError, near_names
 from minicaffe.passes.filter import filter_layers
 from minicaffe.passes.insert_splits import insert_splits
+from minicaffe.passes.separate_relu import separate_relu
 from minicaffe.passes.upgrade_fields import upgrade_fields
 from minicaffe.passes.upgrade_v0 import upgrade_v0
 from minicaffe.passes.upgrade_v1 import upgrade_v1
@@ -20,7 +21,8 @@ Pass = Callable[[Any], Any]
 
 UPGRADES: tuple[tuple[str, Pass], ...] = (
     ("upgrade_v0", upgrade_v0), ("upgrade_v1", upgrade_v1), ("upgrade_fields", upgrade_fields))
-PASSES: tuple[tuple[str, Pass], ...] = (*UPGRADES, ("filter", filter_layers), ("insert_splits", insert_splits))
+PASSES: tuple[tuple[str, Pass], ...] = (
+    *UPGRADES, ("filter", filter_layers), ("separate_relu", separate_relu), ("insert_splits", insert_splits))
 
 
 def upgrade(net: Any) -> Any:

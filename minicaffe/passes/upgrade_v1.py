@@ -58,8 +58,11 @@ def _upgrade_layer(old: Any) -> Any:
 
 
 def _move_transform(layer: Any, source: Any) -> None:
-    """Move scale, mean_file, crop_size and mirror, which once stood in the data layer's own message."""
+    """Move what once stood in the data layer's own message: scale, mean_file, crop_size, mirror, or transform_param."""
     for name in ("scale", "mean_file", "crop_size", "mirror"):
         if source.HasField(name):
             setattr(layer.transform_param, name, getattr(source, name))
             source.ClearField(name)
+    if "transform_param" in source.DESCRIPTOR.fields_by_name and source.HasField("transform_param"):
+        layer.transform_param.MergeFrom(source.transform_param)
+        source.ClearField("transform_param")

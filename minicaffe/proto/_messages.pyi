@@ -1430,6 +1430,9 @@ class DataParameter(Message):
     @property
     def side(self) -> RepeatedScalarFieldContainer[int]:
         """Intel, caffe-yolo"""
+    @property
+    def transform_param(self) -> TransformationParameter:
+        """early BVLC branches, in old `layers`"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -1449,7 +1452,8 @@ class DataParameter(Message):
                  parser_threads: int | None = ...,
                  cache: bool | None = ...,
                  precache: bool | None = ...,
-                 side: Iterable[int] | None = ...) -> None: ...
+                 side: Iterable[int] | None = ...,
+                 transform_param: TransformationParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class DummyDataParameter(Message):
     @property
@@ -1557,6 +1561,9 @@ class ImageDataParameter(Message):
     """easily_fooled"""
     show_data: bool
     """C3D. Default: false"""
+    @property
+    def transform_param(self) -> TransformationParameter:
+        """early BVLC branches, in old `layers`"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -1584,7 +1591,8 @@ class ImageDataParameter(Message):
                  ignore_label: int | None = ...,
                  label_type: int | str | None = ...,
                  images_in_color: bool | None = ...,
-                 show_data: bool | None = ...) -> None: ...
+                 show_data: bool | None = ...,
+                 transform_param: TransformationParameter | Mapping[str, Any] | None = ...) -> None: ...
 
 class InputParameter(Message):
     @property
@@ -2507,6 +2515,8 @@ class PriorBoxParameter(Message):
         """TextBoxes: instead of offset"""
     @property
     def offset_w(self) -> RepeatedScalarFieldContainer[float]: ...
+    face_boxes: bool
+    """FaceBoxes: 16 boxes for the min_size 32, 4 for 64. Default: false"""
     def __init__(self, *,
                  min_size: Iterable[float] | None = ...,
                  max_size: Iterable[float] | None = ...,
@@ -2522,7 +2532,8 @@ class PriorBoxParameter(Message):
                  step_w: float | None = ...,
                  offset: float | None = ...,
                  offset_h: Iterable[float] | None = ...,
-                 offset_w: Iterable[float] | None = ...) -> None: ...
+                 offset_w: Iterable[float] | None = ...,
+                 face_boxes: bool | None = ...) -> None: ...
 
 class NonMaximumSuppressionParameter(Message):
     nms_threshold: float
@@ -3630,6 +3641,8 @@ class DenseImageDataParameter(Message):
     """Default: false"""
     one_hot_nclasses: int
     """Default: 0"""
+    label_divide_factor: int
+    """ENet: labels are as many times smaller than images. Default: 1"""
     def __init__(self, *,
                  source: str | None = ...,
                  batch_size: int | None = ...,
@@ -3644,7 +3657,8 @@ class DenseImageDataParameter(Message):
                  crop_width: int | None = ...,
                  crop_height: int | None = ...,
                  rotate: bool | None = ...,
-                 one_hot_nclasses: int | None = ...) -> None: ...
+                 one_hot_nclasses: int | None = ...,
+                 label_divide_factor: int | None = ...) -> None: ...
 
 class DiceCoefLossParameter(Message):
     GeneralizationMode: ClassVar[EnumTypeWrapper]

@@ -43,5 +43,7 @@ def refuse(found: list[Foreign], message: Any, text: str, filename: str, leave_o
     lines = [f"{filename}:{one.line}: {one.sentence}" for one in sorted(others.values(), key=lambda one: one.span)]
     if lines[MOST_NAMED:]:
         lines[MOST_NAMED:] = [f"and {len(lines) - MOST_NAMED} more"]
-    raise ProtoError("\n".join([first.sentence, excerpt(text, first.line, first.column), *lines]),
-                     where=f"{filename}:{first.line}:{first.column}", hint=first.hint)
+    error = ProtoError("\n".join([first.sentence, excerpt(text, first.line, first.column), *lines]),
+                       where=f"{filename}:{first.line}:{first.column}", hint=first.hint)
+    error.unknown = list(dict.fromkeys(f"line {one.line}: {one.sentence}" for one in left))
+    raise error

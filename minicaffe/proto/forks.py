@@ -29,6 +29,8 @@ TSN = "yjxiong's fork"
 C3D = "the C3D fork"
 CTPN = "the CTPN fork"
 CRNN = "the CRNN fork"
+CRFRNN = "the CRF-RNN fork"
+NCNN = "ncnn (not Caffe)"
 MYCAFFE = "MyCaffe"
 
 # How a fork computes, which changes no number here, or only its training. They are read, and have no effect.
@@ -45,27 +47,49 @@ FORK_FIELDS = {
     "color_order": MYCAFFE,
     "large_margin_inner_product_param": FACES,
     "triplet_loss_param": FACES,
-    "multi_stage_meanfield_param": "the CRF-RNN fork",
+    "multi_stage_meanfield_param": CRFRNN,
 }
 
 _TYPES = {
-    SSD: "AnnotatedData DetectionEvaluate MultiBoxLoss VideoData",
+    SSD: "AnnotatedData DetectionEvaluate Grouping MultiBoxLoss ParseEvaluate ParseOutput UnPooling VideoData",
     RFCN: "BoxAnnotatorOHEM SmoothL1LossOHEM SoftmaxWithLossOHEM",
     CASCADE: "DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData HardMining ProposalTarget",
+    "the MS-CNN fork": "BboxAccuracy BoxOutput Detection DetectionAccuracy ImageGtData SoftmaxWithWeightedLoss "
+                       "WindowPedData",
+    "the FPN fork": "Conadd DeformableConvolution",
     SEGNET: "DenseImageData",
-    DEEPLAB: "AdaptiveBiasChannel BiasChannel DenseCRF DomainTransform MatRead MatWrite SegAccuracy UniqueLabel",
-    FLOWNET: "Accum BlackAugmentation Correlation DataAugmentation Downsample FLOReader FLOWriter FlowWarp ImgReader "
-             "ImgWriter L1Loss LpqLoss Mean Resample",
+    DEEPLAB: "AdaptiveBiasChannel BiasChannel DenseCRF DomainTransform DomainTransformForwardOnly ImageSegData MatRead "
+             "MatWrite SegAccuracy SpatialProduct UniqueLabel",
+    CRFRNN: "MultiStageMeanfield",
+    FLOWNET: "Accum BlackAugmentation ChannelNorm Correlation Correlation1D CustomData DataAugmentation DisparityData "
+             "Downsample FLOReader FLOWriter FloatReader FloatWriter FlowAugmentation FlowWarp "
+             "GenerateAugmentationParameters ImgReader ImgWriter L1Loss LpqLoss Mean NegReLU PFMWriter Resample",
     NVIDIA: "DetectNetTransformation TRT",
     INTEL: "MnActivation SpatialDropout",
-    JOLIBRAIN: "DiceCoefLoss FocalLoss SeLU SeLUDropout",
+    JOLIBRAIN: "BroadcastMul CrossEntropyLoss DiceCoefLoss FocalLoss MemorySparseData MultiBoxFocalLoss "
+               "MultiLabelAccuracy MultiLabelSigmoidLoss SeLU SeLUDropout SeLu SeLuDropout SoftmaxWithInfogainLoss "
+               "SparseData SparseInnerProduct",
     FACES: "CenterLoss LabelSpecificAdd LargeMarginInnerProduct MarginInnerProduct TripletLoss",
-    YOLO: "EvalDetection RegionLoss Yolov3 YoloSeg",
-    TSN: "BatchReduction SegData VideoDataTSN",
-    C3D: "Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
-    CRNN: "CtcLoss LabelsequenceAccuracy",
+    "happynear's fork": "Arccos BatchContrastiveLoss ChannelScale ConfidencePenaltyLoss CorrelationLoss Cosine "
+                        "EltwiseAffine FCNAccuracy FCNData FeatureDecayLoss Flip GeneralContrastiveLoss "
+                        "GeneralTripletLoss GlobalLSEMargin Gram Hotspot InnerDistance Insanity LabelSpecificAffine "
+                        "LabelSpecificHardMargin LabelSpecificMargin LabelSpecificRescale LabelSpecificStatistics "
+                        "Local MovingNormalize MultiLabelImageData NCALoss Noise Pairwise PredictBox "
+                        "RadialRemovalMargin Resize Slope SoftContrastiveLoss SoftTruncation SubRegion "
+                        "TrainableData Transformer Truncation",
+    YOLO: "AssistedExcitation BoxData DetectionLoss EvalDetection GaussianYolov3 LaneData RegionLoss "
+          "SegmentationEvaluate Yolov3 YoloSeg",
+    "the Ristretto fork": "ConvolutionRistretto DeconvolutionRistretto FcRistretto LRNRistretto",
+    TSN: "BatchReduction Gather Scatter SegData SyncBN VideoDataTSN",
+    "Lisa Anne Hendricks' fork": "Bilinear CompactBilinear L2Normalize Sample Scalar SignedSqrt SoftmaxPerInstLoss",
+    "the recurrent fork of junhyukoh": "Im2Windows Permutation",
+    C3D: "BlackHole Convolution3D Deconvolution3D Pooling3D VideoSegmentationData VoxelSoftmaxLoss",
+    CRNN: "CtcLoss LabelsequenceAccuracy WarpCTCLoss",
+    "the OpenCL branch of BVLC's": "Affinity ConnectedComponent LibDNNConvolution LibDNNPooling MOE MalisLoss "
+                                   "MergeCrop Quantizer",
     "an experimental branch of BVLC's": "AccuracyRegression LRNMap",
     "pl8787's experiments": "ColinearConvolution",
+    NCNN: "BinaryOp ExpandDims HardSigmoid HardSwish InstanceNorm Packing Padding PixelShuffle Squeeze UnaryOp",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
 _IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
@@ -90,8 +114,7 @@ def fork_type_hint(layer_type: str) -> str:
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     fork = FORK_OF_TYPE.get(layer_type) or _IN_ANY_CAPITALS.get(layer_type.lower())
-    return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
-           f"minicaffe stub {layer_type} NET writes one to fill in" if fork else ""
+    return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type" if fork else ""
 
 
 def fork_hint(field: str) -> str:

@@ -19,6 +19,7 @@ from minicaffe.proto import TEST
 
 FILLER = 'inner_product_param { num_output: 3 weight_filler { type: "middle" min: 1 max: 2 } }'
 NUMBERS = 'dummy_data_param { shape { dim: 2 dim: 3 } data_filler { type: "constant" value: 2 } }'
+STUB = "; minicaffe stub Half net.prototxt --phase TRAIN writes a Python layer to fill in"
 NET = layer("DummyData", "", "x", NUMBERS) + layer("DummyData", "", "t", NUMBERS) \
     + layer("InnerProduct", "x", "f", FILLER) + layer("Half", "f", "h") + layer("EuclideanLoss", "h t", "loss")
 SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapshot_prefix: "s"'
@@ -184,7 +185,7 @@ def test_an_unknown_type_or_filler_has_a_hint(folder, capsys):
     """Where no known name is near, the message says how more types become known."""
     cure = "--import MODULE makes types of your own known (in Python: import the module first)"
     assert error_of(capsys, "summary", "net.prototxt") == \
-        "net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " + cure
+        "net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; " + cure + STUB
     (folder / "net.prototxt").write_text(NET.replace('"Half"', '"ReLU"'))
     assert error_of(capsys, "summary", "net.prototxt").endswith(f"got 'middle'\n  hint: {cure}")
 
@@ -370,7 +371,7 @@ def test_no_python_loads_no_package(installed, capsys):
     hint = "installed packages bring further types, but are not loaded with --no-python (in Python: " \
            "allow_python=False): half-layers 0.3"
     assert error_of(capsys, "summary", "net.prototxt", "--no-python") == \
-        f"net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; {hint}"
+        f"net.prototxt:4: layer 'h' has the unknown type 'Half'\n  hint: minicaffe layers lists all known types; {hint}{STUB}"
     assert main(["layers", "--no-python"]) == 0
     assert "\n\nNot loaded, because of --no-python: half-layers 0.3.\n" in capsys.readouterr().out
     assert "half_layers" not in sys.modules

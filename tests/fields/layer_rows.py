@@ -38,8 +38,6 @@ class Table:
         return self.message
 
 
-FUSED_RELU = [Row("relu", "a choice"), Row("negative_slope", "-1 is the absolute value", **NUMBER, context="relu: true",
-                                           alone=(WARNING, "negative_slope: 0.5"))]
 ENGINE = Row("engine", "documented: minicaffe's engine is chosen for the whole process")
 FILLERS = [Row("weight_filler", "see FillerParameter"),
            Row("bias_filler", "see FillerParameter", alone=(WARNING, "bias_term: false bias_filler { value: 1 }"))]
@@ -236,7 +234,6 @@ TABLES = [
               alone=(ERROR, f"{name}: 3")) for name in ("kernel_h", "kernel_w")],
         *[Row(name, "a window must move on, in height and width", zero=ERROR, alone=(ERROR, f"{name}: 1"))
           for name in ("stride_h", "stride_w")],
-        *FUSED_RELU,
         ENGINE,
         Row("axis", "negative counts from the end; -1 leaves no axis for the kernel", zero=ALLOWED, negative=ERROR),
         Row("force_nd_im2col", "documented: the result is the same"),
@@ -289,8 +286,8 @@ TABLES = [
         Row("nms_thresh", "0 leaves out all that touch; below 0 and above 1 it is no part", zero=ALLOWED,
             negative=ERROR, nan=ERROR, inf=ERROR),
     ]),
-    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r", "phase: TEST"),
-          "bbox_reg_param", [
+    Table("BBoxRegParameter", one("DecodeBBox", "bbox_reg_param", SPREAD, inputs(t=(3, 8), r=(3, 5)), "t r",
+                                  "phase: TEST"), "bbox_reg_param", [
         Row("bbox_mean", "any number moves a box; without bbox_std it does not count", **NUMBER,
             alone=(WARNING, "clear bbox_std")),
         Row("bbox_std", "0 takes what the net says away; below 0 turns it round", zero=ERROR, negative=ERROR,
@@ -316,7 +313,8 @@ TABLES = [
         Row("stride", "all cells would be one", **SIZE),
     ]),
     Table("FrcnnOutputParameter",
-          one("FrcnnOutput", "frcnn_output_param", "", inputs(p=(3, 2), t=(3, 8), r=(3, 5), s=(1, 2)), "p t r s"),
+          one("FrcnnOutput", "frcnn_output_param", "", inputs(p=(3, 2), t=(3, 8), s=(1, 2)) + layer(
+              "DummyData", "", "r", "dummy_data_param { shape { dim: 3 dim: 5 } }"), "p t r s"),
           "frcnn_output_param", [
         Row("conf_thr", "0 and below leaves all in", **NUMBER),
         Row("iou_thr", "0 leaves out all that touch", **NOT_BELOW_0),
@@ -350,7 +348,7 @@ TABLES = [
         *FILLERS]),
     Table("InnerProductParameter", one("InnerProduct", "inner_product_param", "num_output: 2"), "inner_product_param", [
         Row("num_output", "there must be an output", **SIZE), BIAS_TERM, *FILLERS, AXES[0],
-        Row("transpose", "a choice"), *FUSED_RELU]),
+        Row("transpose", "a choice")]),
     Table("BNParameter", one("BN", "bn_param"), "bn_param", [
         *[Row(name, "see FillerParameter") for name in ("scale_filler", "shift_filler", "slope_filler", "bias_filler")],
         Row("bn_mode", "a choice"), ENGINE,
@@ -365,7 +363,7 @@ TABLES = [
         Row("moving_average_fraction", "a share; 0 remembers the last batch alone", zero=ALLOWED, negative=ERROR,
             nan=ERROR, inf=ERROR, alone=(WARNING, "use_global_stats: true moving_average_fraction: 0.5")),
         Row("eps", NO_EPS, zero=WARNING, negative=ERROR, nan=ERROR, inf=ERROR),
-        *[Row(name, "a choice") for name in ("scale_bias", "use_weight_bias", "bias_term", "relu",
+        *[Row(name, "a choice") for name in ("scale_bias", "use_weight_bias", "bias_term",
                                              "update_global_stats")],
         *[Row(name, "see FillerParameter") for name in ("scale_filler", "bias_filler", "filler")],
         Row("stats_batch_size", "0 is the whole batch", zero=ALLOWED)]),
@@ -474,7 +472,8 @@ TABLES = [
         Row("step_w", "0 is not given, as in Caffe", context="step_h: 5", alone=(ERROR, "step_w: 5"), **NOT_BELOW_0),
         Row("offset", "any place", alone=(WARNING, "offset: 0 offset_h: 1 offset_w: 1"), **NUMBER),
         Row("offset_h", "any place", context="offset_w: 1", alone=(ERROR, "offset_h: 1"), **NUMBER),
-        Row("offset_w", "any place", context="offset_h: 1", alone=(ERROR, "offset_w: 1"), **NUMBER)]),
+        Row("offset_w", "any place", context="offset_h: 1", alone=(ERROR, "offset_w: 1"), **NUMBER),
+        Row("face_boxes", "a choice")]),
     Table("DetectionOutputParameter", FOUND, "detection_output_param", [
         Row("num_classes", "there must be a class", zero=ERROR, missing=(ERROR, "clear num_classes")),
         Row("share_location", "a choice"),
@@ -490,13 +489,13 @@ TABLES = [
         Row("visualize_threshold", "documented: minicaffe opens no window", **NUMBER),
         Row("save_file", "documented: minicaffe writes no video", empty=ALLOWED),
         Row("objectness_score", "scores may be any numbers", **NUMBER),
-        Row("output_logits", "of jolibrain's fork", alone=(ERROR, "output_logits: true"))]),
+        Row("output_logits", "of jolibrain's fork: a bottom and a top more", alone=(ERROR, "output_logits: true"))]),
     Table("NonMaximumSuppressionParameter", FOUND, "detection_output_param.nms_param", [
         Row("nms_threshold", "at 0 boxes may only touch", **NOT_BELOW_0),
         Row("top_k", "below 0 all are looked at", zero=WARNING, negative=ALLOWED),
         Row("eta", "a factor that makes the threshold smaller", **BELOW_OR_AT_0),
-        Row("soft_nms", "of jolibrain's fork", alone=(ERROR, "soft_nms: true")),
-        Row("theta", "of soft_nms", zero=WARNING, negative=WARNING, nan=ERROR, inf=ERROR)]),
+        Row("soft_nms", "a choice"),
+        Row("theta", "a divisor of soft_nms", context="soft_nms: true", alone=(WARNING, "theta: 2"), **BELOW_OR_AT_0)]),
 
     # --- losses -------------------------------------------------------------------------------------------------
     Table("AccuracyParameter", one("Accuracy", "accuracy_param", "", VECTORS + LABELS, "x label"), "accuracy_param", [

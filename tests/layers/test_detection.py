@@ -135,6 +135,87 @@ def test_several_offsets():
         [[[[[0, 25 / 100, 0, 25 / 100]]]], [[[[0, 0, 0, 0]]]]]), rtol=1e-12, atol=1e-12)
 
 
+def test_boxes_of_face_boxes_by_hand():
+    """16 boxes of 31 pixels 8 apart, 4 of 63 pixels 16 apart, and one of 127, in a cell whose centre is at 16."""
+    boxes = 100 * priors("min_size: 32 min_size: 64 min_size: 128 step: 32 face_boxes: true", image=(100, 100))[0, 0, 0]
+    places = [(x, y) for y in (0, 8, 16, 24) for x in (0, 8, 16, 24)] + [(0, 0), (16, 0), (0, 16), (16, 16), (16, 16)]
+    halves = [15.5] * 16 + [31.5] * 4 + [63.5]
+
+    np.testing.assert_allclose(boxes, [[x - half, y - half, x + half, y + half]
+                                       for (x, y), half in zip(places, halves, strict=True)], rtol=1e-12)
+
+
+def test_face_boxes_leave_other_shapes_as_they_are():
+    """The square of a max_size and the boxes of the ratios are neither moved nor a pixel smaller."""
+    fields = "min_size: 32 max_size: 50 aspect_ratio: 2"
+
+    got, usual = (priors(f"{fields} face_boxes: {on}")[0, 0, 0] for on in ("true", "false"))
+    assert (len(got), len(usual)) == (19, 4)
+    np.testing.assert_array_equal(got[16:], usual[1:])
+
+
+TWO_MAPS = """
+layer { name: "image" type: "Input" top: "image" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 96 } } }
+layer { name: "a" type: "Pooling" bottom: "image" top: "a" pooling_param { kernel_size: 32 stride: 32 } }
+layer { name: "b" type: "Pooling" bottom: "a" top: "b" pooling_param { kernel_size: 2 stride: 2 } }
+%s
+layer { name: "loc" type: "Concat" bottom: "flat_la" bottom: "flat_lb" top: "loc" }
+layer { name: "conf" type: "Concat" bottom: "flat_ca" bottom: "flat_cb" top: "conf" }
+layer { name: "prior" type: "Concat" bottom: "prior_a" bottom: "prior_b" top: "prior" concat_param { axis: 2 } }
+layer { name: "found" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" top: "found"
+        detection_output_param { num_classes: 2 } }
+"""
+
+
+def two_maps(counts, fields):
+    """A detector on the maps a and b: so many boxes a cell by its convolutions, and the fields of its PriorBox."""
+    layers = ""
+    for name, count, words in zip("ab", counts, fields, strict=True):
+        for kind, channels in (("l", 4 * count), ("c", 2 * count)):
+            blob = kind + name
+            layers += f"""
+layer {{ name: "{blob}" type: "Convolution" bottom: "{name}" top: "{blob}"
+        convolution_param {{ num_output: {channels} kernel_size: 1 }} }}
+layer {{ name: "perm_{blob}" type: "Permute" bottom: "{blob}" top: "perm_{blob}"
+        permute_param {{ order: 0 order: 2 order: 3 order: 1 }} }}
+layer {{ name: "flat_{blob}" type: "Flatten" bottom: "perm_{blob}" top: "flat_{blob}" }}"""
+        layers += f"""
+layer {{ name: "prior_{name}" type: "PriorBox" bottom: "{name}" bottom: "image" top: "prior_{name}"
+        prior_box_param {{ {words} }} }}"""
+    return Net(text.parse(TWO_MAPS % layers, NetParameter()), TEST)
+
+
+FACES = "min_size: 32 min_size: 64 min_size: 128 step: 32", "min_size: 256 step: 64"
+OFFSETS = "offset_h: 0.5 offset_w: 0.5 offset_h: 1 offset_w: 0.5"
+TEXTS = "min_size: 30 aspect_ratio: 2 aspect_ratio: 10 flip: false", "min_size: 60 max_size: 90"
+
+
+@pytest.mark.parametrize(("counts", "fields", "added"), [
+    ((21, 1), FACES, ["face_boxes: true"] * 2),
+    ((3, 1), FACES, ["", ""]),
+    ((6, 4), TEXTS, [f"{OFFSETS} clip: true"] * 2),
+    ((6, 4), [f"{words} clip: false" for words in TEXTS], [OFFSETS] * 2),
+    ((3, 2), TEXTS, ["", ""]),
+])
+def test_the_channels_tell_whose_boxes_they_are(counts, fields, added):
+    """The boxes of SSD, FaceBoxes and TextBoxes come from like prototxts; the convolutions beside them differ."""
+    net = two_maps(counts, fields)
+    net.forward()
+
+    for i, (size, count) in enumerate(zip([(2, 3), (1, 2)], counts, strict=True)):
+        want = priors(f"{fields[i]} {added[i]}", *size, image=(64, 96))
+        assert want.shape[3] == count
+        got = net.blobs["prior_" + "ab"[i]].data.reshape(want.shape)
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("counts", [(20, 1), (21, 2), (6, 2)])
+def test_channels_of_nobodys_boxes_are_refused(counts):
+    """Where the channels fit the boxes of no fork, the boxes are SSD's, and the error is that of any net."""
+    with pytest.raises(LayerError, match=r"bottom\[0\] \(loc\) must have the shape"):
+        two_maps(counts, FACES)
+
+
 def test_another_map_gives_other_boxes():
     """A layer that has made the boxes of one map makes those of the next anew."""
     layer = make(PriorBoxLayer, "min_size: 20")
@@ -212,7 +293,7 @@ def kept_of(boxes, order, threshold, eta):
 
 
 def found_by_loops(loc, conf, prior, K, code="CORNER", share=True, background=0, encoded=False, least=-np.inf, top_k=-1,
-                   keep_top_k=-1, threshold=0.3, eta=1.0, arm_conf=None, arm_loc=None, objectness=0.01):
+                   keep_top_k=-1, threshold=0.3, eta=1.0, theta=None, arm_conf=None, arm_loc=None, objectness=0.01):
     """The rows of DetectionOutput's top, by its datasheet, with loops in float64."""
     P = prior.size // 8
     corners, variances = prior.reshape(2, P, 4)
@@ -234,7 +315,9 @@ def found_by_loops(loc, conf, prior, K, code="CORNER", share=True, background=0,
                     scores[p] = 0
             order = sorted((p for p in range(P) if scores[p] > least), key=lambda p, s=scores: -s[p])
             order = order[:top_k] if top_k > -1 else order
-            found += [(scores[i], n, c, boxes[i]) for i in kept_of(boxes, order, threshold, eta)]
+            kept = softly_kept_by_loops(boxes, scores, order, threshold, eta, theta) if theta else kept_of(
+                boxes, order, threshold, eta)
+            found += [(scores[i], n, c, boxes[i]) for i in kept]
         if -1 < keep_top_k < len(found):
             best = sorted(range(len(found)), key=lambda i, f=found: -f[i][0])[:keep_top_k]
             found = [found[i] for i in sorted(best)]
@@ -250,6 +333,27 @@ def random_boxes(draw, P):
     boxes[1, 2:] = boxes[1, :2]
     boxes[2] = boxes[2, [2, 1, 0, 3]]
     return np.stack([boxes.ravel(), np.tile([0.1, 0.1, 0.2, 0.2], P)])[np.newaxis]
+
+
+def softly_kept_by_loops(boxes, scores, order, threshold, eta, theta):
+    """The indices that jolibrain's fork keeps, as its loop does it: a list that is sorted again and again."""
+    waiting, kept = [(scores[i], i) for i in order], []
+    while waiting:
+        score, i = waiting[0]
+        stays = True
+        for k in kept:
+            if not stays:
+                break
+            o = overlap(boxes[i], boxes[k])
+            waiting = [*waiting, (score * np.exp(-o * o / theta), i)][1:]
+            waiting = sorted(waiting, key=lambda entry: -entry[0])
+            stays = o <= threshold
+        waiting = waiting[1:]
+        if stays:
+            kept.append(i)
+            if eta < 1 and threshold > 0.5:
+                threshold *= eta
+    return kept
 
 
 def detect(fields, *arrays, dtype=np.float64):
@@ -275,6 +379,9 @@ WAYS = [  # fields in prototxt, the same for the loops
     ("keep_top_k: 0", {"keep_top_k": 0}),
     ("confidence_threshold: 2", {"least": 2}),
     ("nms_param { top_k: 0 }", {"top_k": 0}),
+    ("nms_param { soft_nms: true }", {"theta": 0.5}),
+    ("nms_param { soft_nms: true theta: 0.125 nms_threshold: 0.75 eta: 0.875 top_k: 9 }", {
+        "theta": 0.125, "threshold": 0.75, "eta": 0.875, "top_k": 9}),
 ]
 
 
@@ -310,6 +417,36 @@ def test_detections_are_those_of_the_loops(fields, same, stages, dtype, each_eng
     np.testing.assert_allclose(got, loops, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_detections_of_any_options(seed):
+    """All options at once, drawn by chance: what the layer gives is what the loops give, in float64."""
+    draw = np.random.default_rng(seed)
+    N, P, K = (int(draw.integers(low, high)) for low, high in ((1, 4), (5, 16), (2, 5)))
+    share, encoded = (bool(draw.integers(2)) for _ in range(2))
+    code = str(draw.choice(["CORNER", "CORNER_SIZE", "CENTER_SIZE"]))
+    same = {"share": share, "encoded": encoded, "code": code, "background": int(draw.integers(-1, K)),
+            "least": float(draw.choice([-1, 0.25, 0.5, 1.0])), "top_k": int(draw.choice([-1, 1, P - 2])),
+            "keep_top_k": int(draw.choice([-1, 1, 4, 100])), "threshold": float(draw.choice([0, 0.25, 0.75, 1])),
+            "eta": float(draw.choice([1, 0.5, 0.875])), "theta": float(draw.choice([0, 0, 0.25]))}
+    names = {"share": "share_location", "encoded": "variance_encoded_in_target", "code": "code_type",
+             "background": "background_label_id", "least": "confidence_threshold", "keep_top_k": "keep_top_k"}
+    fields = f"num_classes: {K} " + " ".join(f"{names[key]}: {str(same[key]).lower() if key != 'code' else code}"
+                                             for key in names)
+    soft = f"soft_nms: true theta: {same['theta']}" if same["theta"] else ""
+    fields += f" nms_param {{ nms_threshold: {same['threshold']} top_k: {same['top_k']} eta: {same['eta']} {soft} }}"
+    boxes = P * 4 * (1 if share else K)
+    arrays = [0.5 * draw.standard_normal((N, boxes)), draw.uniform(0, 1, (N, P * K)).round(1), random_boxes(draw, P)]
+    arms = [draw.uniform(0, 0.05, (N, P * 2)), 0.3 * draw.standard_normal((N, boxes))][:int(draw.integers(3))]
+    if arms:
+        same["objectness"] = 0.03125
+        fields += " objectness_score: 0.03125"
+    want = found_by_loops(*arrays, K, **same, **dict(zip(("arm_conf", "arm_loc"), arms, strict=False)))
+    got = detect(fields, *arrays, *arms)
+
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
 def test_detections_by_hand():
     """Of two boxes that overlap by 0.6 the better one is kept; the third is moved by its numbers times the variance."""
     prior = [[[0.1, 0.1, 0.5, 0.5, 0.2, 0.1, 0.6, 0.5, 0.6, 0.6, 0.9, 0.9], [0.1] * 12]]
@@ -319,6 +456,71 @@ def test_detections_by_hand():
     np.testing.assert_allclose(detect(fields % 0.59, t, conf, prior), [
         [0, 1, 0.9, 0.1, 0.1, 0.5, 0.5], [0, 1, 0.6, 0.7, 0.6, 1.0, 0.9]], rtol=1e-7)
     assert len(detect(fields % 0.61, t, conf, prior)) == 3
+
+
+SQUARES = [[[x, 0, x + 10, 10] for x in (0, 4, 20, 26)], [[1] * 4] * 4]  # their corners, and variances
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [
+    # The second box overlaps the first by 6 / 14, and goes back to the end with 0.8 · exp(−(3 / 7)² / 0.5) = 0.554. At
+    # the end of its turn the third box is at the front, and is lost. The fourth overlaps nothing that stays.
+    (0.3, [0.9, 0.6]),
+    # The second box stays, too, although it also goes back to the end, and the third is lost as before. When the second
+    # one comes up again, it overlaps itself.
+    (0.5, [0.9, 0.8, 0.6]),
+])
+def test_soft_suppression_by_hand(threshold, kept):
+    """Boxes of 10 by 10 at 0, 4, 20 and 26 with the scores 0.9 to 0.6; those that are put out are not lowered."""
+    conf = [[0, 0.9, 0, 0.8, 0, 0.7, 0, 0.6]]
+    fields = f"num_classes: 2 nms_param {{ soft_nms: true nms_threshold: {threshold} }}"
+
+    got = detect(fields, np.zeros((1, 16)), conf, np.reshape(SQUARES, (1, 2, 16)))
+    np.testing.assert_allclose(got[:, 2], kept, rtol=1e-12)
+
+
+def test_logits_by_hand():
+    """The second top has, for a box of class c, the logits of class c for the first priors, as jolibrain's code has."""
+    prior = np.reshape(SQUARES, (1, 2, 16))
+    conf, logits = np.array([[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), np.arange(8.0)
+    layer = make(DetectionOutputLayer, "num_classes: 2 output_logits: true confidence_threshold: 0.5")
+    bottom, top = run_forward(layer, np.zeros((1, 16)), conf.reshape(1, 8), prior, logits.reshape(1, 8), tops=2)
+
+    np.testing.assert_array_equal(top[0].data[0, 0, :, 2], [0.9, 0.7])
+    np.testing.assert_array_equal(top[1].data, [[[[1, 3], [1, 3]]]])  # priors 0 and 1, class 1
+    bottom[1].data[...] = 0
+    layer.Forward(bottom, top)
+    np.testing.assert_array_equal(top[1].data, [[[[0, -1]]]])
+
+
+def test_logits_of_two_stages_are_the_last_bottom():
+    """With bottoms 3 and 4 of a first stage the boxes are those of the net without logits."""
+    draw = np.random.default_rng(6)
+    stages = [draw.standard_normal((2, 28)), draw.uniform(0, 1, (2, 21)), random_boxes(draw, 7),
+              draw.uniform(0, 0.05, (2, 14)), draw.standard_normal((2, 28))]
+    logits = draw.standard_normal((2, 21))
+    want = detect("num_classes: 3", *stages)
+    _, (y, z) = run_forward(make(DetectionOutputLayer, "num_classes: 3 output_logits: true"), *stages, logits, tops=2)
+
+    np.testing.assert_array_equal(y.data[0, 0], want)
+    n, c = want[:, :2].astype(int).T
+    np.testing.assert_array_equal(z.data[0, 0], logits.reshape(2, 7, 3)[n, :3, c])
+
+
+def test_logits_need_a_prior_for_each_class():
+    """The fork reads other memory there."""
+    layer = make(DetectionOutputLayer, "num_classes: 5 output_logits: true")
+    with pytest.raises(LayerError, match="output_logits needs 5 priors, as many as there are classes, got 4"):
+        run_forward(layer, np.zeros((1, 16)), np.zeros((1, 20)), np.reshape(SQUARES, (1, 2, 16)), np.zeros((1, 20)),
+                    tops=2)
+
+
+def test_the_picture_of_a_visualization_is_not_read():
+    """SSD's own fourth bottom has four axes, and changes nothing."""
+    draw = np.random.default_rng(6)
+    three = draw.standard_normal((2, 28)), draw.uniform(0, 1, (2, 21)), random_boxes(draw, 7)
+
+    np.testing.assert_array_equal(detect("num_classes: 3", *three, np.zeros((2, 3, 9, 8))),
+                                  detect("num_classes: 3", *three))
 
 
 @pytest.mark.parametrize(("code", "t", "box"), [
@@ -399,8 +601,8 @@ def test_what_an_untrained_net_gives_is_no_error():
     ("num_classes: 3 nms_param { nms_threshold: -1 }", "nms_param.nms_threshold must be at least 0, got -1.0"),
     ("num_classes: 3 nms_param { eta: 0 }", "nms_param.eta must be above 0, and at most 1, got 0.0"),
     ("num_classes: 3 nms_param { eta: 1.5 }", "nms_param.eta must be above 0, and at most 1, got 1.5"),
-    ("num_classes: 3 nms_param { soft_nms: true }", "soft_nms is not supported: jolibrain's fork alone has it"),
-    ("num_classes: 3 output_logits: true", "output_logits is not supported"),
+    ("num_classes: 3 nms_param { soft_nms: true theta: 0 }", "nms_param.theta must be positive, got 0.0"),
+    ("num_classes: 3 output_logits: true", "takes 4 or 6 bottoms and 2 tops where output_logits is true, got 3 and 1"),
     ("num_classes: 4", r"bottom\[1\] \(conf\) must have the shape \(2, 28\) for 7 priors, got \(2, 21\)\n"
                        ".*the scores are of 3 classes, but num_classes is 4"),
     ("num_classes: 3 share_location: false", r"bottom\[0\] \(loc\) must have the shape \(2, 84\) for 7 priors, "
@@ -423,6 +625,18 @@ def test_detection_output_refuses_what_does_not_fit():
     bottom, top = run_forward(layer, *three)
     with pytest.raises(LayerError, match="has no gradient"):
         layer.Backward(top, [False, True, False], bottom)
+
+
+def test_a_picture_as_the_fourth_bottom_is_not_read():
+    """SSD's nets that show what they find give the picture as the fourth bottom; RefineDet's has other numbers there."""
+    draw = np.random.default_rng(4)
+    three = draw.standard_normal((2, 28)), draw.uniform(0, 1, (2, 21)), random_boxes(draw, 7)
+
+    np.testing.assert_array_equal(detect("num_classes: 3", *three, np.full((2, 3, 9, 8), np.nan)),
+                                  detect("num_classes: 3", *three))
+    rated = draw.uniform(0, 0.02, (2, 14))
+    np.testing.assert_array_equal(detect("num_classes: 3", *three, rated.reshape(2, 14, 1, 1)),
+                                  detect("num_classes: 3", *three, rated))
 
 
 def test_fields_without_effect_are_warned_of(caplog):

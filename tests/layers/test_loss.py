@@ -927,6 +927,17 @@ def test_smooth_l1_formula(sigma, shape):
     gradient(SmoothL1LossLayer, x, t, w_in, w_out, **param)
 
 
+def test_smooth_l1_with_the_inner_weights_alone():
+    """With three bottoms the outer weights are 1, and finite differences agree."""
+    x, t, w_in = (normal(4, 3, seed=i) for i in range(3))
+    want = run(SmoothL1LossLayer, x, t, w_in, np.ones((4, 3)))
+    got = run(SmoothL1LossLayer, x, t, w_in)
+
+    assert got[0] == want[0]
+    np.testing.assert_array_equal(got[2][0], want[2][0])
+    gradient(SmoothL1LossLayer, x, t, w_in)
+
+
 def test_smooth_l1_is_euclidean_near_zero():
     """Where every difference is below 1 / σ², it is σ² times the Euclidean loss; a large σ makes it Σ |d|."""
     x, t = normal(4, 3), normal(4, 3) + np.random.default_rng(1).uniform(-0.2, 0.2, (4, 3))
@@ -958,14 +969,13 @@ def test_smooth_l1_of_four_axes_and_two():
 
 
 @pytest.mark.parametrize(("shapes", "fields", "message"), [
-    ([(4, 3)] * 3, {}, "takes 2 bottoms or 4, got 3: w_in and w_out must be given together"),
     ([(4, 3), (3, 4)], {}, r"bottom\[1\] \(3, 4\) must have the shape of bottom\[0\] \(4, 3\)"),
     ([(4, 3), (4, 3), (4, 3), (4, 1)], {}, r"bottom\[3\] \(4, 1\) must have the shape of bottom\[0\] \(4, 3\)"),
     ([(), ()], {}, r"bottom\[0\] must have an axis for the batch"),
     ([(4, 3), (4, 3)], {"smooth_l1_loss_param": {"sigma": 0}}, "sigma must be positive, got 0"),
 ])
 def test_smooth_l1_errors(shapes, fields, message):
-    """Weights that stand alone, other shapes and a σ of 0 are errors."""
+    """Other shapes and a σ of 0 are errors."""
     with pytest.raises(LayerError, match=message):
         run(SmoothL1LossLayer, *(np.ones(shape) for shape in shapes), **fields)
 

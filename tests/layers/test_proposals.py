@@ -71,9 +71,9 @@ def answers(A, H, W, N=1, seed=0):
     return draw.random((N, 2 * A, H, W)), draw.standard_normal((N, 4 * A, H, W)) * 0.4
 
 
-def naive(score, t, info, anchors, stride, before, after, overlap, least):
+def naive(score, t, info, anchors, stride, before, after, overlap, least, keeps_small=False):
     """The regions of one image, one box after the other: a list of (score, x1, y1, x2, y2)."""
-    A, (height, width, scale), boxes = len(anchors), info, []
+    A, (height, width, *scales), boxes = len(anchors), info, []
     for i, j, a in np.ndindex(*score.shape[1:], A):
         x1, y1, x2, y2 = anchors[a] + np.array([j, i, j, i]) * stride
         w, h = x2 - x1 + 1, y2 - y1 + 1
@@ -81,8 +81,9 @@ def naive(score, t, info, anchors, stride, before, after, overlap, least):
         x, y, w, h = x1 + w / 2 + tx * w, y1 + h / 2 + ty * h, np.exp(tw) * w, np.exp(th) * h
         box = [min(max(v, 0), limit - 1) for v, limit in ((x - w / 2, width), (y - h / 2, height), (x + w / 2, width),
                                                           (y + h / 2, height))]
-        if min(box[2] - box[0], box[3] - box[1]) + 1 >= least * scale:
-            boxes.append((score[A + a, i, j], *box))
+        large = box[2] - box[0] + 1 >= least * scales[-1] and box[3] - box[1] + 1 >= least * scales[0]
+        if large or keeps_small:
+            boxes.append((score[A + a, i, j] if large else 0, *box))
     kept = []
     for box in sorted(boxes, key=lambda box: -box[0])[:before]:
         if all(shared(box[1:], other[1:]) <= overlap for other in kept):
@@ -119,7 +120,7 @@ class TestProposal:
         """For each image of a batch, the regions that loops in float64 find, in their order."""
         p = {"ratio": [0.5, 1, 2], "scale": [1, 2.5], "base_size": 9, "feat_stride": 5} | fields
         score, t = answers(6, 7, 8, N=2)
-        info = np.array([[33, 40, 1.5], [35, 38, 0.8]])
+        info = np.array([[33, 40, 1.5, 1.25], [35, 38, 0.8, 1.1]])
         layer = proposal(**p)
         _, top = run_forward(layer, score, t, info, tops=2)
         full = {"pre_nms_topn": 6000, "post_nms_topn": 300, "nms_thresh": 0.7, "min_size": 1} | fields
@@ -127,7 +128,7 @@ class TestProposal:
         overlap = np.float32(full["nms_thresh"])
         want = [(n, *found) for n in range(2) for found in naive(
             score[n], t[n], info[n], layer.anchors, 5, full["pre_nms_topn"], full["post_nms_topn"], overlap,
-            full["min_size"])]
+            full["min_size"], keeps_small=True)]
 
         np.testing.assert_allclose(top[0].data, [(n, *box) for n, _, *box in want], rtol=1e-12, atol=1e-9)
         np.testing.assert_array_equal(top[1].data[:, 0], [score for _, score, *_ in want])
@@ -139,23 +140,29 @@ class TestProposal:
 
         np.testing.assert_array_equal(top[0].data[:, 1:3], [[0, 0], [4, 0], [8, 0], [0, 4], [4, 4], [8, 4]])
 
-    def test_nothing_is_large_enough(self):
-        """Where all boxes are too small the tops have no rows; the next pass may have some again."""
-        layer = proposal(min_size=3)
-        bottom, top = run_forward(layer, *answers(1, 2, 3), [[8, 12, 4]], tops=2)
-        assert ((0, 5), (0, 1)) == (top[0].shape, top[1].shape)
-        bottom[2].data[0, 2] = 1
-        layer.Forward(bottom, top)
+    def test_small_boxes_come_last(self):
+        """A box that is too small has the score 0, whatever the net says, and still is put out."""
+        t = np.zeros((1, 4, 1, 3))
+        t[0, 2, 0, 1] = -1
+        _, top = run_forward(proposal(min_size=3), [[[[0, 0, 0]], [[0.5, 0.9, 0.7]]]], t, [[4, 12, 1]], tops=2)
 
-        assert top[0].shape[0] > 0
+        np.testing.assert_array_equal(top[1].data[:, 0], [0.7, 0.5, 0])
+
+    def test_halves_of_anchors_are_rounded_away_from_0(self):
+        """The ratio 0.5 of 18 pixels: √(18² / 0.5) = 25.46 becomes 25, and 12.5 becomes 13, not the even 12."""
+        layer = proposal(base_size=18, ratio=[0.5])
+        run_forward(layer, *answers(1, 2, 3), [[8, 12, 1]])
+
+        np.testing.assert_array_equal(layer.anchors[:, 2:] - layer.anchors[:, :2] + 1, [[25, 13]])
 
     def test_a_shift_without_end(self):
-        """A growth that overflows gives the whole image, and one that is NaN no box."""
+        """A growth that overflows gives the whole image. Of one that is NaN, a pixel is left that is too small."""
         t = np.zeros((1, 4, 1, 2))
         t[0, 2:, 0] = [[1e30, np.nan], [1e30, 0]]
-        _, top = run_forward(proposal(np.float32), [[[[0, 0]], [[0.5, 0.9]]]], t, [[8, 12, 1]])
+        _, top = run_forward(proposal(np.float32, min_size=3), [[[[0, 0]], [[0.5, 0.9]]]], t, [[8, 12, 1]])
 
-        np.testing.assert_array_equal(top[0].data, [[0, 0, 0, 11, 7]])
+        np.testing.assert_array_equal(top[0].data[0], [0, 0, 0, 11, 7])
+        assert np.isfinite(top[0].data).all()
 
     @pytest.mark.parametrize(("message", "fields"), [
         ("proposal_param.ratio must be given, and be positive, got []", {"ratio": []}),
@@ -203,6 +210,16 @@ class TestBuiltIn:
         assert (layer.before, layer.after) == (before, after)
         np.testing.assert_allclose(top[0].data, [(0, *box) for _, *box in want], rtol=1e-12, atol=1e-9)
         np.testing.assert_array_equal(top[1].data[:, 0], [score for score, *_ in want])
+
+    def test_nothing_is_large_enough(self, folder):
+        """Where all boxes are too small the tops have no rows; the next pass may have some again."""
+        layer = built_in()
+        bottom, top = run_forward(layer, *answers(9, 2, 3), [[32, 48, 4]], tops=2)
+        assert ((0, 5), (0, 1)) == (top[0].shape, top[1].shape)
+        bottom[2].data[0, 2] = 1
+        layer.Forward(bottom, top)
+
+        assert top[0].shape[0] > 0
 
     def test_it_is_no_foreign_code(self, folder):
         """Without a module of that name, a net that must run no foreign code has the layer."""

@@ -232,8 +232,8 @@ def test_layer_types_of_forks(tmp_path, name, fork):
     """An error names the fork, and no type of Caffe that is only spelt like it, such as Accuracy for SegAccuracy."""
     hint = error_of(tmp_path, X + layer(name, "x", "y")).split("hint: ")[1]
 
-    assert hint == (f"{name!r} belongs to the {fork}; Caffe itself has no such type. "
-                    "A layer of your own can stand for it: see examples/custom_layer")
+    assert hint == (f"{name!r} belongs to the {fork}; Caffe itself has no such type; "
+                    f"minicaffe stub {name} net.prototxt --phase TRAIN writes a Python layer to fill in")
 
 
 @pytest.mark.parametrize(("name", "known", "near"), [

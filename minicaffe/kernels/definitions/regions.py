@@ -27,7 +27,7 @@ def region_max_pool(x: np.ndarray, image: np.ndarray, rows: np.ndarray, columns:
     if index is not None:
         index.fill(-1)
     for (r, i, j), h, w in bins(rows, columns):
-        pixels = x[image[r], :, h, w].reshape(x.shape[1], -1)
+        pixels = x[image[r], :, h, w].reshape(x.shape[1], (h.stop - h.start) * (w.stop - w.start))
         # Caffe: the search begins with the lowest float32. Where no pixel is larger (NaN never is), y keeps that number
         larger = np.where(pixels > LOWEST, pixels, LOWEST)
         m = larger.argmax(axis=1)
@@ -69,6 +69,9 @@ def region_vote_grad(dy: np.ndarray, image: np.ndarray, rows: np.ndarray, column
 @kernel
 def region_samples(x: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarray, y: np.ndarray) -> None:
     """y[r, c, i, j] = x at (h[r, i], w[r, j]), between its four neighbours; 0 more than half a pixel outside."""
+    if not x.size:  # a map without pixels
+        y.fill(0)
+        return
     for r in range(len(y)):
         (inside_h, rows), (inside_w, columns) = neighbours(h[r], x.shape[2]), neighbours(w[r], x.shape[3])
         y[r] = sum(np.multiply.outer(a, b) * x[image[r]][:, i[:, None], j] for i, a in rows for j, b in columns)
@@ -79,7 +82,7 @@ def region_samples(x: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarra
 def region_samples_grad(dy: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
     """dx = Σ dy, times the parts with which `region_samples` takes a pixel."""
     dx.fill(0)
-    for r in range(len(dy)):
+    for r in range(len(dy) if dx.size else 0):
         (inside_h, rows), (inside_w, columns) = neighbours(h[r], dx.shape[2]), neighbours(w[r], dx.shape[3])
         share = np.where(np.logical_and.outer(inside_h, inside_w), dy[r], 0)
         for i, a in rows:

@@ -26,7 +26,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     rows = M >= min(N, 4 * K)
     length = M if rows else N
     blocks = max(1, min(BLOCKS, M * N * K // BLOCK_WORK, length // GRAIN))
-    step = -(-length // (blocks * GRAIN)) * GRAIN
+    step = max(1, -(-length // (blocks * GRAIN))) * GRAIN
 
     def block(i: int) -> None:
         cut = slice(i * step, (i + 1) * step)

@@ -2,7 +2,6 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.activation._fused_relu import FusedReLU
 from minicaffe.proto import InnerProductParameter
 
 
@@ -17,8 +16,6 @@ class InnerProductLayer(Layer):
               dw += dyᵀ · x
               db += Σ dy[n]   over n
     with transpose: y = x · w + b,  dx = dy · wᵀ,  dw += xᵀ · dy
-    With `relu`, a field of Intel's fork, a ReLU is applied to y: y ← max(y, 0) + α · min(y, 0), and dy is multiplied by
-    α where y was not positive.
     Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
               kernels.add_bias: minicaffe/kernels/definitions/channels.py;
               kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py
@@ -26,8 +23,7 @@ class InnerProductLayer(Layer):
     Bottom    x (N, C, H, W), with D = C · H · W at the default axis
     Top       y (N, K): the axes of x before `axis`, and one of K
     Params    inner_product_param: num_output=K (must be given), bias_term (true), axis (1), transpose (false),
-              weight_filler (absent: all 0), bias_filler (absent: all 0), relu (Intel's fork, false), negative_slope=α
-              (of this ReLU, 0)
+              weight_filler (absent: all 0), bias_filler (absent: all 0)
     Blobs     w (K, D), with transpose (D, K);  b (K,) with bias_term
     In place  no: backward reads x
     Errors    LayerError when num_output is 0, when axis is out of range, when x has no features or other than D
@@ -36,7 +32,6 @@ class InnerProductLayer(Layer):
 
     message = "inner_product_param"
     param: InnerProductParameter
-    fork_fields = ("relu", "negative_slope")
     recordable = True
     can_dry_run = True
 
@@ -49,7 +44,6 @@ class InnerProductLayer(Layer):
         self.add_blob((self.D, K) if p.transpose else (K, self.D), p.weight_filler)
         if p.bias_term:
             self.add_blob((K,), p.bias_filler)
-        self.relu = FusedReLU(self)
 
     def reshape(self, bottom, top):
         shape = bottom[0].shape
@@ -59,7 +53,6 @@ class InnerProductLayer(Layer):
             self.fail(f"bottom[0] {shape} has {features} features from axis {axis}, but w {self.blobs[0].shape} "
                       f"expects {self.D}")
         top[0].reshape(*shape[:axis], self.param.num_output)
-        self.relu.reshape(top)
 
     def forward(self, bottom, top):
         x, y, w = self._inputs(bottom[0].data), self._outputs(top[0].data), self._weights(self.blobs[0].data)
@@ -67,11 +60,9 @@ class InnerProductLayer(Layer):
         if self.param.bias_term:
             b = self.blobs[1].data
             kernels.add_bias(y, b, 1, y)  # y += b
-        self.relu.forward(0, top[0].data)
 
     def backward(self, top, propagate_down, bottom):
-        x, w = self._inputs(bottom[0].data), self._weights(self.blobs[0].data)
-        dy = self._outputs(self.relu.backward(0, top[0].diff))
+        x, dy, w = self._inputs(bottom[0].data), self._outputs(top[0].diff), self._weights(self.blobs[0].data)
         if self.param_propagate_down[0]:
             # dw may be large. Where it counts as cleared, `add` is False and the product overwrites it, which saves
             # filling it with zeros and adding to them.

@@ -36,7 +36,7 @@ class CascadeLayer(Layer):
 
     def decoded(self, t, boxes):
         """Return the boxes (R, K, 4) that the numbers t (R, 4 · K) make of the boxes (R, 4)."""
-        d = t.reshape(len(boxes), -1, 4) * self.std + self.mean
+        d = t.reshape(len(boxes), t.shape[1] // 4, 4) * self.std + self.mean
         size = (boxes[:, 2:] - boxes[:, :2] + 1)[:, None]
         center = (boxes[:, 2:] + boxes[:, :2])[:, None] / 2 + d[..., :2] * size
         size = size * np.exp(d[..., 2:])

@@ -1,5 +1,7 @@
 """What Proposal and py-faster-rcnn's ProposalLayer share: regions that may hold an object, out of a net's answers."""
 
+import math
+
 import numpy as np
 
 from minicaffe import kernels
@@ -31,6 +33,7 @@ class RegionProposals(Layer):
     overlap: float
     least: float
 
+    keeps_small = False  # a box that is too small stays, with the score 0
     R = 1  # regions of the last pass. Caffe: before the first one there are none, but a blob of one row
 
     def reshape(self, bottom, top):
@@ -48,13 +51,13 @@ class RegionProposals(Layer):
     def forward(self, bottom, top):
         score, t, info = (blob.data for blob in bottom)
         found = [self._propose(score[n, len(self.anchors):], t[n], row)
-                 for n, row in enumerate(info.reshape(len(info), -1))]
+                 for n, row in enumerate(info.reshape(len(info), math.prod(info.shape[1:])))]
         self.R = sum(len(scores) for _, scores in found)
         self._reshape_tops(top)
         top[0].data[:, 0] = np.repeat(np.arange(len(found)), [len(scores) for _, scores in found])
-        top[0].data[:, 1:] = np.concatenate([boxes for boxes, _ in found])
+        top[0].data[:, 1:] = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in found)])
         for y in top[1:]:
-            y.data[:, 0] = np.concatenate([scores for _, scores in found])
+            y.data[:, 0] = np.concatenate([np.empty(0), *(scores for _, scores in found)])
 
     def backward(self, top, propagate_down, bottom):
         for blob, wanted in zip(bottom, propagate_down, strict=True):
@@ -85,14 +88,18 @@ class RegionProposals(Layer):
     def _propose(self, score, t, info):
         """Return the regions (R, 4) of one image and their scores (R,), from (A, H, W), (4 · A, H, W) and the image."""
         height, width, scale = info[:3]
+        across = info[3] if self.keeps_small and len(info) > 3 else scale  # the scale of the width, where there are two
         A, H, W = score.shape
         score = score.transpose(1, 2, 0).reshape(-1)
         a = placed(self.anchors.astype(t.dtype), self.stride, H, W)
         boxes = decoded(a, t.reshape(A, 4, H, W).transpose(2, 3, 0, 1).reshape(-1, 4))
         limits = np.array([width, height] * 2) - 1
-        boxes = np.maximum(np.minimum(boxes, limits), 0)
-        large = (boxes[:, 2:] - boxes[:, :2] + 1 >= self.least * scale).all(axis=1)
-        boxes, score = boxes[large], score[large]
+        boxes = np.fmax(np.minimum(boxes, limits), 0)  # fmax: C++ takes 0 and not NaN
+        large = (boxes[:, 2:] - boxes[:, :2] + 1 >= np.array([across, scale]) * self.least).all(axis=1)
+        if self.keeps_small:
+            score = np.where(large, score, 0).astype(score.dtype)
+        else:
+            boxes, score = boxes[large], score[large]
         best = np.argsort(-score, kind="stable")[:self.before]  # of equal scores the first place comes first
         boxes, score = np.ascontiguousarray(boxes[best]), score[best]
         keep = np.zeros(len(boxes), np.uint8)
@@ -101,16 +108,16 @@ class RegionProposals(Layer):
         return boxes[chosen], score[chosen]
 
 
-def anchors_of(base, ratios, scales):
+def anchors_of(base, ratios, scales, rounding=np.round):
     """Return the anchors (A, 4) of the cell at (0, 0) as x1, y1, x2, y2: for each ratio of height to width all scales.
 
     A square of `base` pixels becomes w by h of about the same area, both rounded, and then s times as large. All have
-    the centre of the square, whose pixels are 0 to base − 1.
+    the centre of the square, whose pixels are 0 to base − 1. `rounding` says what becomes of halves.
     """
     center, found = (base - 1) / 2, []
     for r in ratios:
-        w = np.round(np.sqrt(base * base / r))
-        h = np.round(w * r)
+        w = rounding(np.sqrt(base * base / r))
+        h = rounding(w * r)
         for s in scales:
             half = (np.array([w, h]) * s - 1) / 2
             found.append([*(center - half), *(center + half)])

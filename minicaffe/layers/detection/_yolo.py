@@ -57,7 +57,7 @@ class YoloOutput(Layer):
         rows = [self._rows(n, [blob.data[n] for blob in bottom]) for n in range(bottom[0].shape[0])]
         if not any(map(len, rows)):  # Caffe: a row for each image says that there is nothing
             rows = [np.array([[n, *[-1] * 6]]) for n in range(len(rows))]
-        y = np.concatenate(rows)
+        y = np.concatenate([np.empty((0, 7)), *rows])
         self.D = len(y)
         top[0].reshape((1, 1, self.D, 7))
         top[0].data[0, 0] = y
@@ -77,7 +77,7 @@ class YoloOutput(Layer):
 
     def _rows(self, n, maps):
         """Return the rows of the top for image n, whose numbers in each bottom are the maps, (C, H, W)."""
-        found = [self.found(t.reshape(self.anchors, -1, *t.shape[1:]), i) for i, t in enumerate(maps)]
+        found = [self.found(t.reshape(self.anchors, self.places + 1 + self.classes, *t.shape[1:]), i) for i, t in enumerate(maps)]
         label, score, place = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(-score, kind="stable")  # of equal scores that of the first bottom, cell and box comes first
         label, score, place = label[order], score[order], place[order]

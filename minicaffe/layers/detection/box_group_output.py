@@ -114,7 +114,7 @@ class BoxGroupOutputLayer(CascadeLayer):
         """Return the boxes (N, M, 4) and the scores (N, M) of one map."""
         G, (_, _, H, W) = len(group.field_w), t.shape
         d = t * self.std.reshape(4, 1, 1) + self.mean.reshape(4, 1, 1)
-        d = np.fmin(np.fmax(d, -self.limits), self.limits).reshape(-1, G, 4, H, W)
+        d = np.fmin(np.fmax(d, -self.limits), self.limits).reshape(self.N, G, 4, H, W)
         field = np.array([group.field_w, group.field_h], t.dtype).T.reshape(G, 2, 1, 1)
         cell = (np.mgrid[:H, :W][::-1].astype(t.dtype) + t.dtype.type(0.5)) * group.stride
         size = field * np.exp(d[:, :, 2:])

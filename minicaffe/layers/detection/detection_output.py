@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.layers.detection._soft_nms import softly_kept
 from minicaffe.proto import DetectionOutputParameter, PriorBoxParameter
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -14,8 +15,9 @@ class DetectionOutputLayer(Layer):
     """Turn a detector's numbers into boxes, and of boxes that overlap keep the one with the best score.
 
     BVLC's Caffe does not have it. SSD's fork and all forks made from it have it, and they agree on three bottoms.
-    RefineDet's and jolibrain's also take bottoms 3 and 4, the first of two stages. OpenCV differs where nothing is
-    found. Of boxes with equal scores, the forks' GPU code may order other ones first.
+    RefineDet's and jolibrain's also take arm_conf and arm_loc, the first of two stages, and jolibrain's logits. SSD's
+    own fourth bottom, of four axes, is the picture that `visualize` shows; it is not read. OpenCV differs where nothing
+    is found. Of boxes with equal scores, the forks' GPU code may order other ones first.
 
     Forward   for each image n: box[p, l] = decode(loc[n, p, l], prior[p]), with t = loc · variance, or t = loc with
               variance_encoded_in_target
@@ -26,34 +28,41 @@ class DetectionOutputLayer(Layer):
               them, in the order of their scores (of equal ones the smaller p first), of which kernels.nms keeps some
               of all classes the keep_top_k best: y's rows n, c, score, xmin, ymin, xmax, ymax, by n, then c, then score
               where no image has a box: one row n, −1, −1, −1, −1, −1, −1 for each image
-              with bottom 3, a prior with arm_conf[n, p, 1] < objectness_score has the score 1 for the background, and 0
-              for each other class; with bottom 4, prior[p] is decode(arm_loc[n, p, l], prior[p])
+              with arm_conf, a prior with arm_conf[n, p, 1] < objectness_score has the score 1 for the background, and
+              0 for each other class; with arm_loc, prior[p] is decode(arm_loc[n, p, l], prior[p])
+              with soft_nms, `softly_kept` chooses in place of kernels.nms
+              with output_logits, z's row for a row n, c of y is logits[n, 0 … num_classes − 1, c]; n, −1, … for none
     Backward  none: which boxes are kept changes in jumps
     Computed  kernels.nms: minicaffe/kernels/definitions/boxes.py
 
     Bottom    loc (N, 4·P·L) for P priors, with L = 1, or L = num_classes without share_location
               conf (N, P·num_classes)
               prior (1, 2, 4·P): corners and variances, as PriorBox makes them
-              arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out
+              arm_conf (N, 2·P) and arm_loc (N, 4·P·L), which may be left out; a picture of four axes in the place of
+              arm_conf is not read
+              logits (N, P·num_classes), the last one, with output_logits; then arm_conf and arm_loc stand together
     Top       y (1, 1, D, 7) with D boxes of the whole batch, so a new shape each pass; before the first one D is 1
+              z (1, 1, D, num_classes), with output_logits
     Params    detection_output_param: num_classes (with the background; no default), share_location (one box for all
               classes, true), background_label_id (negative: there is none, 0), code_type (CORNER),
               variance_encoded_in_target (false), confidence_threshold (absent: the lowest float32), keep_top_k
-              (negative: all, -1), objectness_score (0.01), output_logits (only false is supported, false),
-              nms_param with nms_threshold (0.3), top_k (absent or negative: all), eta (below 1, nms_threshold is
-              multiplied by it after each box that is kept, while it is above 0.5, 1), soft_nms (only false is
-              supported, false) and theta (of soft_nms, 0.5); accepted, without effect: save_output_param, visualize
+              (negative: all, -1), objectness_score (0.01), output_logits (false), nms_param with
+              nms_threshold (0.3), top_k (absent or negative: all), eta (below 1, nms_threshold is multiplied by it
+              after each box that is kept, while it is above 0.5, 1), soft_nms (false) and theta (of soft_nms: the
+              larger, the less a score is lowered, 0.5); accepted, without effect: save_output_param, visualize
               (false), visualize_threshold, save_file
     In place  no: the top has a shape of its own
-    Errors    LayerError when num_classes is absent, when nms_threshold is negative or eta not in (0, 1], when soft_nms
-              or output_logits is true, when a bottom does not fit the number of priors, when a gradient is asked for
-    See       Liu et al., SSD, ECCV 2016; Zhang et al., RefineDet, CVPR 2018
+    Errors    LayerError when num_classes is absent, when nms_threshold is negative, eta not in (0, 1] or theta not
+              positive, when there are other bottoms or tops than output_logits asks for, or fewer priors than classes
+              for it, when a bottom does not fit the number of priors, when a gradient is asked for
+    See       Liu et al., SSD, ECCV 2016; Zhang et al., RefineDet, CVPR 2018; Bodla et al., Soft-NMS, ICCV 2017
     """
 
     message = "detection_output_param"
     param: DetectionOutputParameter
     ignores = ("transform_param",)  # for the pictures that `visualize` shows
-    bottoms = (3, 5)
+    bottoms = (3, 6)
+    tops = (1, 2)
     backward_reads = ()
 
     def setup(self, bottom, top):
@@ -61,10 +70,17 @@ class DetectionOutputLayer(Layer):
         self.check(p.num_classes > 0, "num_classes", "must be given, with the background as one of the classes")
         self.check(nms.nms_threshold >= 0, "nms_param.nms_threshold", "must be at least 0")
         self.check(0 < nms.eta <= 1, "nms_param.eta", "must be above 0, and at most 1")
-        self.check(not nms.soft_nms, "nms_param.soft_nms", "is not supported: jolibrain's fork alone has it")
-        self.check(not p.output_logits, "output_logits", "is not supported: jolibrain's fork alone has it")
-        self.check_effect(False, "nms_param.theta", "soft_nms is false")
-        self.check_effect(len(bottom) > 3, "objectness_score", "there is no bottom 3, the scores of a first stage")
+        self.check(nms.theta > 0 or not nms.soft_nms, "nms_param.theta", "must be positive")
+        self.check_effect(nms.soft_nms, "nms_param.theta", "soft_nms is false")
+        wanted = (4, 6) if p.output_logits else (3, 4, 5)
+        if len(bottom) not in wanted or len(top) != 1 + p.output_logits:
+            self.fail(f"takes {' or '.join(map(str, wanted))} bottoms and {1 + p.output_logits} tops where "
+                      f"output_logits is {str(p.output_logits).lower()}, got {len(bottom)} and {len(top)}",
+                      hint="output_logits: true adds a last bottom, the logits, and a second top")
+        self.arms = len(bottom) - wanted[0]
+        if self.arms == 1 and bottom[3].num_axes == 4 and 4 * bottom[3].count != bottom[0].shape[0] * bottom[2].count:
+            self.arms = 0  # it does not hold N·2·P numbers: it is the picture that SSD's fork draws the boxes on
+        self.check_effect(self.arms > 0, "objectness_score", "there is no bottom 3, the scores of a first stage")
         self.check_effect(not p.save_output_param.output_directory, "save_output_param",
                           "minicaffe writes no files of detections")
         self.caution(p.keep_top_k != 0, "keep_top_k", "is 0, so no box is kept")
@@ -79,20 +95,23 @@ class DetectionOutputLayer(Layer):
         if priors.num_axes < 3 or priors.shape[:2] != (1, 2) or priors.count % 8:
             self.fail(f"bottom[2], the priors, must have the shape (1, 2, 4·P), got {priors.shape}")
         self.P = priors.count // 8
-        for i, (blob, count, words) in enumerate(zip(bottom, self._counts(), (
-                "loc", "conf", "priors", "arm_conf", "arm_loc"), strict=False)):
-            if i != 2 and (blob.num_axes == 0 or blob.shape[0] != N or blob.count != N * count):
+        for i, (words, count) in self._counts(bottom).items():
+            blob = bottom[i]
+            if (blob.num_axes == 0 or blob.shape[0] != N or blob.count != N * count):
                 self.fail(f"bottom[{i}] ({words}) must have the shape ({N}, {count}) for {self.P} priors, "
                           f"got {blob.shape}", hint=self._hint(blob, i))
-        top[0].reshape((1, 1, self.D, 7))
+        K = self.param.num_classes
+        if len(top) > 1 and self.P < K:
+            self.fail(f"output_logits needs {K} priors, as many as there are classes, got {self.P}")
+        self._reshape_tops(top)
 
     def forward(self, bottom, top):
-        loc, conf, priors, *arms = (blob.data for blob in bottom)
+        loc, conf, priors, *arms = (blob.data for blob in bottom[:3 + self.arms])
         N, P = len(loc), self.P
         prior, variance = priors.reshape(2, P, 4)
         if self.param.variance_encoded_in_target:
             variance = np.ones_like(variance)
-        loc, conf = loc.reshape(N, P, self.L, 4), conf.reshape(N, P, -1)
+        loc, conf = loc.reshape(N, P, self.L, 4), conf.reshape(N, P, self.param.num_classes)
         arm_loc = arms[1].reshape(loc.shape) if len(arms) == 2 else [None] * N
         found = []
         for n in range(N):
@@ -102,10 +121,12 @@ class DetectionOutputLayer(Layer):
             found.append(self._rows(n, self._classes(scores, loc[n], prior, variance, arm_loc[n])))
         if not any(map(len, found)):  # Caffe: a row for each image says that there is nothing
             found = [np.array([[n, *[-1] * 6]]) for n in range(N)]
-        y = np.concatenate(found)
+        y = np.concatenate([np.empty((0, 7)), *found])
         self.D = len(y)
-        top[0].reshape((1, 1, self.D, 7))
+        self._reshape_tops(top)
         top[0].data[0, 0] = y
+        if len(top) > 1:
+            self._write_logits(bottom[-1].data.reshape(N, P, -1), y, top[1].data[0, 0])
 
     def backward(self, top, propagate_down, bottom):
         if any(propagate_down):
@@ -120,10 +141,26 @@ class DetectionOutputLayer(Layer):
     def gradient_from(self, t):
         return False
 
-    def _counts(self):
-        """Return how many numbers of an image each bottom must hold."""
-        boxes = 4 * self.P * self.L
-        return boxes, self.P * self.param.num_classes, 0, 2 * self.P, boxes
+    def _write_logits(self, logits, y, z):
+        """Write the logits (N, P, K) that belong to the rows of y into z (D, K)."""
+        for row, (n, c) in zip(z, y[:, :2].astype(int), strict=True):
+            if c < 0:
+                row[:] = -1
+                row[0] = n
+            else:  # Caffe: not the logits of the box, but those of its class for the first priors
+                row[:] = logits[n, :len(row), c]
+
+    def _reshape_tops(self, top):
+        """Give the tops a row for each box."""
+        for blob, numbers in zip(top, (7, self.param.num_classes), strict=False):
+            blob.reshape((1, 1, self.D, numbers))
+
+    def _counts(self, bottom):
+        """Return, for each bottom that holds numbers of the images, its name and how many of an image it must hold."""
+        boxes, scores = 4 * self.P * self.L, self.P * self.param.num_classes
+        counts = {0: ("loc", boxes), 1: ("conf", scores), 3: ("arm_conf", 2 * self.P), 4: ("arm_loc", boxes)}
+        counts = {i: count for i, count in counts.items() if i < 3 + self.arms}
+        return {**counts, len(bottom) - 1: ("logits", scores)} if self.param.output_logits else counts
 
     def _hint(self, blob, i):
         """Return the likely cause of a bottom that does not fit."""
@@ -152,10 +189,17 @@ class DetectionOutputLayer(Layer):
             if arm_loc is not None:
                 start = self._decode(arm_loc[chosen, l], start, variance[chosen])
             boxes = self._decode(loc[chosen, l], start, variance[chosen])
-            keep = np.empty(len(boxes), np.uint8)
-            kernels.nms(boxes, self.param.nms_param.nms_threshold, self.param.nms_param.eta, 0.0, keep)
-            kept = keep.astype(bool)
+            kept = self._kept(score[chosen], boxes)
             yield c, score[chosen[kept]], boxes[kept]
+
+    def _kept(self, score, boxes):
+        """Return the numbers of the boxes that stay, of those of a class in the order of their scores."""
+        nms = self.param.nms_param
+        if nms.soft_nms:
+            return softly_kept(score, boxes, nms)
+        keep = np.empty(len(boxes), np.uint8)
+        kernels.nms(boxes, nms.nms_threshold, nms.eta, 0.0, keep)
+        return np.flatnonzero(keep)
 
     def _rows(self, n, classes):
         """Return the rows of y for image n: those of the keep_top_k best boxes, in the order in which they come."""

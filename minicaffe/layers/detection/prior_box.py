@@ -9,6 +9,16 @@ from minicaffe.layer import Layer, register
 from minicaffe.proto import PriorBoxParameter
 
 SAME = 1e-6  # aspect ratios that differ by less are one
+FACES = {32: 4, 64: 2}  # FaceBoxes: the squares of a side, in a row of a cell
+
+
+def ratios_of(p):
+    """Return the aspect ratios other than 1 of a PriorBoxParameter, with the reciprocals where it asks for them."""
+    ratios: list[float] = []
+    for a in p.aspect_ratio:
+        if all(abs(a - known) >= SAME for known in (1, *ratios)):
+            ratios += [a, 1 / a] if p.flip else [a]
+    return ratios
 
 
 @register("PriorBox")
@@ -16,12 +26,17 @@ class PriorBoxLayer(Layer):
     """Lay boxes of several sizes and shapes around the centre of every cell of a feature map.
 
     BVLC's Caffe does not have it. SSD's fork and all forks made from it have it, and they agree. OpenCV keeps the
-    fraction of min_size and max_size, which the forks cut off, and clips where clip is absent. offset_h and offset_w
-    are of TextBoxes. FaceBoxes' fork lays 16 boxes for min_size 32 and 4 for 64, which this layer does not.
+    fraction of min_size and max_size, which the forks cut off, and clips where clip is absent.
+    TextBoxes' fork lays each box twice, half a cell apart, and FaceBoxes' fork lays 16 boxes for the min_size 32 and 4
+    for 64, without a field that says so. Where the convolutions of DetectionOutput have as many channels as that takes,
+    and not as many as SSD's boxes take, the net sets offset_h and offset_w, or face_boxes.
 
     Forward   centre of cell (i, j): ((j + offset) · step_w, (i + offset) · step_h)
               sizes (w, h) in pixels, in this order, for each min_size m with its max_size M:
                   (m, m);  (√(m·M), √(m·M)) where there is an M;  (m·√a, m/√a) for each aspect ratio a ≠ 1
+              with face_boxes the first is (m − 1, m − 1); for 32 there are 4 rows of 4 of it, 8 pixels apart, of which
+              the third in the third row has the cell's centre, and for 64 2 rows of 2, 16 pixels apart, of which the
+              last one has it
               y[0, 0] = the corners xmin, ymin, xmax, ymax of each box, as parts of the image's width and height,
               y[0, 1] = the variances, four for each box
               the boxes stand by rows of the map, then by columns, then as above; m and M without their fractions
@@ -29,13 +44,13 @@ class PriorBoxLayer(Layer):
     Computed  kernels.copy: minicaffe/kernels/definitions/copying.py
 
     Bottom    map (N, C, H, W), image (N, C, H, W): their H and W alone are read
-    Top       y (1, 2, 4·H·W·P) with P boxes a cell
+    Top       y (1, 2, 4·H·W·P) with P boxes a cell, S · the number of pairs of offset_h and offset_w for S sizes
     Params    prior_box_param: min_size (at least one), max_size (absent, or one for each min_size), aspect_ratio
               (repeated; 1 is always there), flip (the reciprocal of each aspect ratio as well, true), clip (limit
               corners to 0 and 1, false), variance (one number, or four; absent: 0.1), img_size or img_h and img_w
               (absent or 0: the size of the image), step or step_h and step_w (absent or 0: image size / map
               size), offset (0.5), offset_h and offset_w (in place of offset: each pair of them gives all boxes again,
-              around another centre; the boxes of one size follow each other)
+              around another centre; the boxes of one size follow each other), face_boxes (false)
     In place  no: the top has a shape of its own
     Errors    LayerError when min_size is absent or below 1, when max_size is not one for each min_size, or not larger,
               when an aspect_ratio or a variance is not positive, when variance stands neither once nor four times,
@@ -70,7 +85,7 @@ class PriorBoxLayer(Layer):
         self.image_size = self._pair("img_size", "img_h", "img_w")
         self.steps = self._pair("step", "step_h", "step_w")
         self.check_effect(bool(p.aspect_ratio), "flip", "there is no aspect_ratio")
-        self.box_sizes = self._box_sizes(mins, maxs)
+        self.boxes = self._boxes(mins, maxs)
         self.made_for = None  # the sizes of map and image for which the boxes are made
 
     def reshape(self, bottom, top):
@@ -78,7 +93,9 @@ class PriorBoxLayer(Layer):
             if blob.num_axes != 4:
                 self.fail(f"bottom[{i}] must have 4 axes (N, C, H, W), got {blob.num_axes}: {blob.shape}")
         (H, W), image = bottom[0].shape[2:], bottom[1].shape[2:]
-        top[0].reshape((1, 2, 4 * H * W * len(self.box_sizes) * len(self.offsets)))
+        if 0 in self.image_size and 0 in image:
+            self.fail(f"bottom[1] {bottom[1].shape}, the image, has no pixels, so a box is no part of it")
+        top[0].reshape((1, 2, 4 * H * W * len(self.boxes) * len(self.offsets)))
         if self.made_for != (H, W, image) and not self.shapes_only:
             self.priors = self._priors(H, W, *(image if 0 in self.image_size else self.image_size))
             self.made_for = H, W, image
@@ -111,18 +128,16 @@ class PriorBoxLayer(Layer):
             self.check(value >= 0, name, "must be at least 0, which means that it is not given")
         return found
 
-    def _box_sizes(self, mins, maxs):
-        """Return the sizes (P, 2) in pixels, width and height, of the boxes of a cell."""
-        ratios: list[float] = []
-        for a in self.param.aspect_ratio:
-            if all(abs(a - known) >= SAME for known in (1, *ratios)):
-                ratios += [a, 1 / a] if self.param.flip else [a]
-        sizes = []
+    def _boxes(self, mins, maxs):
+        """Return the boxes (S, 4) of a cell in pixels: width, height, and how far right and down they are moved."""
+        ratios, boxes = ratios_of(self.param), []
         for i, m in enumerate(mins):
-            squares = [m, math.sqrt(m * maxs[i])] if maxs else [m]
-            sizes += [(side, side) for side in squares]
-            sizes += [(m * math.sqrt(a), m / math.sqrt(a)) for a in ratios]
-        return np.array(sizes)
+            k = FACES.get(m, 1) if self.param.face_boxes else 1
+            side, moves = m - self.param.face_boxes, [32 / k * (u - k // 2) for u in range(k)]
+            boxes += [(side, side, x, y) for y in moves for x in moves]
+            boxes += [(math.sqrt(m * maxs[i]), math.sqrt(m * maxs[i]), 0, 0)] if maxs else []
+            boxes += [(m * math.sqrt(a), m / math.sqrt(a), 0, 0) for a in ratios]
+        return np.array(boxes)
 
     def _priors(self, H, W, image_h, image_w):
         """Return the top's data, computed in float64."""
@@ -130,8 +145,9 @@ class PriorBoxLayer(Layer):
         step_h, step_w = self.steps if all(self.steps) else (image_h / max(1, H), image_w / max(1, W))
         y, x = np.meshgrid(np.arange(H), np.arange(W), indexing="ij")
         cells = np.stack([x, y], axis=-1).reshape(H, W, 1, 1, 2)
+        sizes, moves = self.boxes[:, np.newaxis, :2], self.boxes[:, np.newaxis, 2:]
         # (H, W, sizes, offsets, 2)
-        centres, halves = (cells + self.offsets) * [step_w, step_h], self.box_sizes[:, np.newaxis] / 2
+        centres, halves = (cells + self.offsets) * [step_w, step_h] + moves, sizes / 2
         boxes = np.concatenate([centres - halves, centres + halves], axis=-1) / [image_w, image_h, image_w, image_h]
         if self.param.clip:
             boxes = boxes.clip(0, 1)

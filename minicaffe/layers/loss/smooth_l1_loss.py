@@ -16,16 +16,18 @@ class SmoothL1LossLayer(LossLayer):
     Backward  dx = w_in · w_out · l′ · λ / N,   dt = −dx,   λ = loss_weight
               l′ = σ² · d where |d| < 1 / σ²,  else the sign of d
 
-    Bottom    x (N, …), t the shape of x;  w_in, w_out, optional and both or neither, the shape of x: weights before and
-              after the loss is taken, 1 without them. A w_in of 0 leaves the number out
+    Bottom    x (N, …), t the shape of x;  w_in, w_out, optional, the shape of x: weights before and after the loss is
+              taken, 1 without them. A w_in of 0 leaves the number out
     Top       L, a scalar;  optional, for (N, C, …): Σ w_out · l over the channels, (N, 1, …), to be read: no gradient
               flows back from it
     Params    smooth_l1_loss_param: sigma=σ (1), the larger, the smaller the part that is a square
-    Errors    LayerError when there are three bottoms, the shapes differ, σ is not positive, or there is a second top
+    Errors    LayerError when the shapes differ, σ is not positive, or there is a second top
               for an x with one axis
     Derived   docs/maths/loss.md#smooth-l1-loss
     See       Girshick, Fast R-CNN, ICCV 2015. The forks of Fast R-CNN, R-FCN, Intel, jolibrain and cascade-rcnn have
-              this layer. The second top is cascade-rcnn's. jolibrain's version for CPUs leaves w_out out of L
+              this layer. The second top is cascade-rcnn's. jolibrain's version for CPUs leaves w_out out of L. The
+              first Fast R-CNN and R-FCN alone take three bottoms: their dx lacks the factor w_in, which is 0 or 1 in
+              their nets, and R-FCN divides by N · H · W
     """
 
     message = "smooth_l1_loss_param"
@@ -35,8 +37,6 @@ class SmoothL1LossLayer(LossLayer):
     label_bottoms = (2, 3)
 
     def setup(self, bottom, top):
-        if len(bottom) == 3:
-            self.fail("takes 2 bottoms or 4, got 3: w_in and w_out must be given together")
         self.check(self.param.sigma > 0, "sigma", "must be positive")
 
     def reshape(self, bottom, top):
@@ -62,8 +62,8 @@ class SmoothL1LossLayer(LossLayer):
             d *= weights[0]
         a = np.abs(d)
         l = np.where(a < 1 / s2, s2 / 2 * d * d, a - 0.5 / s2)
-        if weights:
-            l *= weights[1]
+        for w_out in weights[1:]:
+            l *= w_out
         top[0].data[...] = l.sum(dtype=np.float64) / self.N
         for places in top[1:]:
             l.sum(axis=1, keepdims=True, out=places.data)

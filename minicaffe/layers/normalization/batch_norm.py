@@ -4,7 +4,6 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.activation._fused_relu import FusedReLU
 from minicaffe.layers.normalization._eps import check_eps, without_spread
 from minicaffe.layers.normalization._statistics import channel_sums, freeze, normalize, normalize_grad
 from minicaffe.proto import TEST, BatchNormParameter, FillerParameter
@@ -24,7 +23,7 @@ class BatchNormLayer(Layer):
     and dx = dy / √(v + ε). For m = 1 the variance that is remembered is v. The kernels below are those for global
     statistics; with those of the batch, the formulas are in _statistics.py.
     The forks of NVIDIA and Intel scale and shift in this layer, too: y = w[c] · x̂ + b[c], dw[c] += Σ dy · x̂,
-    db[c] += Σ dy, and w · dy takes the place of dy in dx. With `relu`, Intel's applies a ReLU to y.
+    db[c] += Σ dy, and w · dy takes the place of dy in dx.
     NVIDIA's is meant where scale_bias, scale_filler or (without a field of Intel's) bias_filler is set. It takes the
     blobs mean and variance as they are; factor is 1 and never divides. It remembers means,
     mean ← λ·mean + (1 − λ)·μ and variance ← λ·variance + (1 − λ)·v, but copies μ and v of the first batch. ε is at
@@ -41,7 +40,7 @@ class BatchNormLayer(Layer):
     Params    batch_norm_param: use_global_stats (absent: true in TEST, false in TRAIN), moving_average_fraction=λ
               (0.999), eps=ε (1e-5), scale_bias (NVIDIA, false), scale_filler (NVIDIA, absent: constant 1), bias_filler
               (NVIDIA and Intel, absent: all 0), use_weight_bias (Intel, with the next four; unset: as the weights have
-              it, true), bias_term (true), filler (absent: constant 1), relu (false), stats_batch_size (refused
+              it, true), bias_term (true), filler (absent: constant 1), stats_batch_size (refused
               in TRAIN, 0), update_global_stats (PSPNet, refused in TRAIN, false)
     Blobs     mean (C,), variance (C,), factor (1,): statistics, never touched by the solver
               w (C,), b (C,) for NVIDIA's and Intel's; no b where Intel's bias_term is false
@@ -57,7 +56,7 @@ class BatchNormLayer(Layer):
     """
 
     message = "batch_norm_param"
-    fork_fields = ("scale_bias", "scale_filler", "bias_filler", "use_weight_bias", "bias_term", "filler", "relu",
+    fork_fields = ("scale_bias", "scale_filler", "bias_filler", "use_weight_bias", "bias_term", "filler",
                    "stats_batch_size", "update_global_stats")
     param: BatchNormParameter
     in_place = True
@@ -72,7 +71,6 @@ class BatchNormLayer(Layer):
         self.check(0 <= p.moving_average_fraction <= 1, "moving_average_fraction", "must lie in [0, 1]")
         check_eps(self)
         self._read_fields_of_forks()
-        self.relu = FusedReLU(self)
         self.fraction, self.eps = p.moving_average_fraction, max(p.eps, 1e-5) if self.of_nvidia else p.eps
         self.use_global_stats = self.phase == TEST
         if self.of_nvidia:
@@ -107,7 +105,6 @@ class BatchNormLayer(Layer):
             self.kept = self.scratch(x.shape)
         if self.use_global_stats:
             self.mu, self.inverse_std, self.w_over_std = (self.scratch((self.C,)) for _ in range(3))
-        self.relu.reshape(top)
         self.m = x.count // self.C
         # x as (N, C, values of a channel); max, because an empty batch would divide by 0
         self.sizes = x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C)
@@ -132,10 +129,9 @@ class BatchNormLayer(Layer):
                 kernels.copy(kept, y)
             else:
                 kernels.scale_channels(kept, w, b, 1, y)
-        self.relu.forward(0, top[0].data)
 
     def backward(self, top, propagate_down, bottom):
-        dy, dx = self.relu.backward(0, top[0].diff).reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
+        dy, dx = top[0].diff.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
         w, b = self._learned()
         if w is not None and self.param_propagate_down[3]:
             dw = self.blobs[3].diff
@@ -151,7 +147,7 @@ class BatchNormLayer(Layer):
         if w is not None:
             kernels.scale_channels(dy, w, None, 1, dx)
             dy = dx
-        normalize_grad(dy, self._kept(), self.std, dx)
+        normalize_grad(dy, self._kept(), self.std, dx)  # dx = (dy − Σ dy / m − x̂ · Σ (dy·x̂) / m) / √(v + ε)
 
     def in_todays_order(self, blobs):
         # NVIDIA, before its version 0.17: w, b, mean, variance, and one number
@@ -175,7 +171,7 @@ class BatchNormLayer(Layer):
         of_nvidia   NVIDIA's, which does not divide by the blob factor
         """
         p, number = self.param, self.stored_blobs
-        of_intel = any(map(p.HasField, ("use_weight_bias", "bias_term", "filler", "relu", "stats_batch_size")))
+        of_intel = any(map(p.HasField, ("use_weight_bias", "bias_term", "filler", "stats_batch_size")))
         self.of_nvidia = p.scale_bias or p.HasField("scale_filler") or (p.HasField("bias_filler") and not of_intel)
         if self.of_nvidia:
             self.fillers = [p.scale_filler if p.HasField("scale_filler") else ONE, p.bias_filler]
@@ -211,7 +207,7 @@ class BatchNormLayer(Layer):
         unbiased = self.m / (self.m - 1) if self.m > 1 else 1.0
         for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
             kept *= self.fraction
-            kept += new
+            kept += new  # mean ← λ·mean + μ, and the other two alike
 
     def _kept(self):
         """Return the memory of x̂ as (images, C, values of a channel)."""

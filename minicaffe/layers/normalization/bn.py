@@ -137,9 +137,12 @@ class BNLayer(Layer):
         if not propagate_down[0]:
             return
         dx = bottom[0].diff.reshape(self.sizes)
-        kernels.scale_channels(dy, self.w_over_std if self.stored else self._numbers(0), None, 1, dx)
+        if self.stored:
+            kernels.scale_channels(dy, self.w_over_std, None, 1, dx)  # dx = h / √(v + ε)
+            return
+        kernels.scale_channels(dy, self._numbers(0), None, 1, dx)  # h = w[c] · dy
         if self.uses_batch:
-            normalize_grad(dx, kept, self.std, dx)
+            normalize_grad(dx, kept, self.std, dx)  # dx = (h − Σ h / m − x̂ · Σ (h·x̂) / m) / √(v + ε)
 
     def gradient_from(self, t):
         return t == 0
@@ -207,10 +210,9 @@ class BNLayer(Layer):
         for blob, values in zip(top[1:], (mu, v), strict=False):
             blob.data[...] = values.reshape(blob.shape)
         if self.remembers:
-            for k, new in ((2, mu), (3, v)):
-                remembered = self._numbers(k)
-                remembered *= self.fraction
-                remembered += (1 - self.fraction) * new
+            mean, variance = self._numbers(2), self._numbers(3)
+            mean[...] = self.fraction * mean + (1 - self.fraction) * mu
+            variance[...] = self.fraction * variance + (1 - self.fraction) * v
         return kept
 
     def _numbers(self, k):

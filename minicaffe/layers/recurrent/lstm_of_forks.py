@@ -1,11 +1,10 @@
 """Lstm: the LSTM of Caffe's forks, which is older than BVLC's LSTM and has other bottoms and other blobs."""
 
-from typing import Any
-
 from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.layer import register
 from minicaffe.layers.recurrent.lstm import LSTMLayer
+from minicaffe.proto import LSTMParameter
 
 
 @register("Lstm")
@@ -44,7 +43,7 @@ class LstmLayer(LSTMLayer):
     """
 
     message = "lstm_param"
-    param: Any  # an LSTMParameter, where the base has a RecurrentParameter
+    param: LSTMParameter  # type: ignore[assignment]  # the base has a RecurrentParameter
     recurrent = False  # its bottoms need not be (T, N, …) and (T, N)
     bottoms = (1, 2)
     tops = (1, 1)

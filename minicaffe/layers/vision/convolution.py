@@ -1,10 +1,7 @@
 """Convolution: filters slide over images and answer where they see their pattern."""
 
-from typing import ClassVar
-
 from minicaffe import kernels
 from minicaffe.layer import register
-from minicaffe.layers.activation._fused_relu import FusedReLU
 from minicaffe.layers.vision._convolution import ConvolutionBase
 from minicaffe.layers.vision._geometry import conv_sizes
 
@@ -21,8 +18,6 @@ class ConvolutionLayer(ConvolutionBase):
     Backward  dx[n, c, q] = Σ w[k, c, i] · dy[n, k, o]   over k, i, o with o·s + i·d − p = q
               dw[k, c, i] += Σ dy[n, k, o] · x[n, c, o·s + i·d − p]   over n and o
               db[k] += Σ dy[n, k, o]   over n and o
-    With `relu`, a field of Intel's fork, a ReLU is applied to y: y ← max(y, 0) + α · min(y, 0), and dy is multiplied by
-    α where y was not positive.
     dx is overwritten; dw and db are added to, for an update may be made from several passes. The filter is not turned
     around first, so the kernels say correlation, as mathematicians do.
     Computed  kernels.correlate, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate_data_grad:
@@ -34,7 +29,7 @@ class ConvolutionLayer(ConvolutionBase):
               weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once for each axis; must
               be given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
               pad_w (0), dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted,
-              without effect, false), relu (Intel's fork, false), negative_slope=α (of this ReLU, 0)
+              without effect, false)
     Blobs     w (K, C / group, kh, kw), b (K,) with bias_term
     In place  no: backward reads x
     Errors    LayerError when num_output is 0, when group does not divide C and K, when kernel_size, stride, pad or
@@ -44,30 +39,21 @@ class ConvolutionLayer(ConvolutionBase):
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
-    fork_fields: ClassVar[tuple[str, ...]] = ("relu", "negative_slope")
     recordable = True
     can_dry_run = True
 
-    # the rest of `setup` and `reshape` is in ConvolutionBase, which Deconvolution has too
-    def setup(self, bottom, top):
-        super().setup(bottom, top)
-        self.relu = FusedReLU(self)
-
-    def reshape(self, bottom, top):
-        super().reshape(bottom, top)
-        self.relu.reshape(top)
+    # `setup` and `reshape` are those of ConvolutionBase, which Deconvolution has too
 
     def forward(self, bottom, top):
         w = self.blobs[0].data
         b = self.blobs[1].data if len(self.blobs) > 1 else None
-        for i, (x, y) in enumerate(zip(bottom, top, strict=True)):
+        for x, y in zip(bottom, top, strict=True):
             kernels.correlate(self.images(x.data), w, b, *self.geometry, self.images(y.data))
-            self.relu.forward(i, y.data)
 
     def backward(self, top, propagate_down, bottom):
         w = self.blobs[0].data
-        for i, (y, x, asked) in enumerate(zip(top, bottom, propagate_down, strict=True)):
-            dy = self.images(self.relu.backward(i, y.diff))
+        for y, x, asked in zip(top, bottom, propagate_down, strict=True):
+            dy = self.images(y.diff)
             if self.wants_b:
                 db = self.blobs[1].diff
                 kernels.add_channel_sums(dy, db)

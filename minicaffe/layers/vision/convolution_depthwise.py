@@ -31,7 +31,6 @@ class ConvolutionDepthwiseLayer(ConvolutionLayer):
     See       Howard et al., 2017 (MobileNet); soeaver's fork, whose nets of this type leave group out
     """
 
-    fork_fields = ()  # Convolution's are of Intel's fork, which does not have this type
     recordable = True
     can_dry_run = True
 

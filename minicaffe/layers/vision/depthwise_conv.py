@@ -29,6 +29,5 @@ class DepthwiseConvLayer(DepthwiseConvolutionLayer):
     See       DepthwiseConvolution
     """
 
-    fork_fields = ()  # Convolution's are of Intel's fork, which does not have this type
     recordable = True
     can_dry_run = True

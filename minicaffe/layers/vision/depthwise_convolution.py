@@ -33,7 +33,6 @@ class DepthwiseConvolutionLayer(ConvolutionLayer):
     See       Howard et al., 2017 (MobileNet). eric612's fork takes group as given, as this layer does
     """
 
-    fork_fields = ()  # Convolution's are of Intel's fork, which does not have this type
     recordable = True
     can_dry_run = True
 
