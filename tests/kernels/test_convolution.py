@@ -48,6 +48,23 @@ def test_correlate(case):
         np.testing.assert_allclose(expected, y, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", [
+    ((2, 6, 16, 48), 34, (1, 1), (1, 1), (0, 0), (1, 1), 2),    # planes of 3 · 256 pixels are copied side by side
+    ((1, 5, 32, 64), 17, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((1, 3, 37, 90), 3, (3, 3), (1, 1), (1, 0), (1, 1), 3),     # depthwise: some columns are away from both borders
+    ((2, 3, 41, 119), 6, (3, 3), (2, 2), (0, 1), (1, 1), 3),
+])
+def test_correlate_of_wide_planes(case):
+    """Float32 planes that are wide, or a multiple of 256 numbers long, give what the definition does in float64."""
+    x, w, b, y, geometry = arrays(case)
+    expected, found = np.empty_like(y), np.empty_like(y, np.float32)
+    x, w, b = (a.astype(np.float32) for a in (x, w, b))
+    kernels.correlate.definition(*(a.astype(np.float64) for a in (x, w, b)), *geometry, expected)
+    kernels.correlate(x, w, b, *geometry, found)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_gradients_are_adjoint(case):
     """⟨dy, Kx⟩ = ⟨Kᵀdy, x⟩ = ⟨dw, w⟩: both gradients are the adjoints of the forward map."""

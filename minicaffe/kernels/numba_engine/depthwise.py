@@ -13,7 +13,16 @@ from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.pieces import part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.vectors import evens, load, odds, plus_times, spread, store
+from minicaffe.kernels.numba_engine.vectors import (
+    evens,
+    load,
+    load_whole,
+    odds,
+    plus_times,
+    spread,
+    store,
+    store_whole,
+)
 from minicaffe.kernels.numba_engine.words import helper, values
 
 MOST_PLACES = 9  # of larger filters, tiles of many outputs (planes.py) are quicker, although they copy the image
@@ -54,21 +63,59 @@ def _correlate(block, piece):
 def _plane_3x3(source, weights, bias, to, H, W, oh, ow, ph, pw):
     """Compute the same as `_plane` for the usual filter, and read every row of x once for the three rows of the filter.
     """
+    q = 0
+    while q < ow:
+        if q >= pw and q - pw + 2 * VECTOR + 2 <= W and q + 2 * VECTOR <= ow:  # nothing is beyond a border
+            _columns_inside(source, weights, bias, to, H, W, oh, ow, ph, q, q - pw)
+            q += 2 * VECTOR
+        else:
+            _columns(source, weights, bias, to, H, W, oh, ow, ph, q, q - pw)
+            q += VECTOR
+
+
+@helper
+def _columns(source, weights, bias, to, H, W, oh, ow, ph, q, left):
+    """VECTOR columns of `_plane_3x3`, from column q on."""
     w, zero, empty = words.floats(weights, 9), spread(np.float32(0)), spread(bias)
-    for q in range(0, ow, VECTOR):
-        one = two = empty  # the outputs that have got one row of the filter so far, and those that have got two
-        left = q - pw
-        for r in range(-2, oh):
-            h, three = r + 2 - ph, two
-            two, one = one, empty
-            if 0 <= h < H:
-                row = source + 4 * h * W
-                u, v, z = load(row, left, W, zero), load(row, left + 1, W, zero), load(row, left + 2, W, zero)
-                one = _added(one, w[0], u, w[1], v, w[2], z)
-                two = _added(two, w[3], u, w[4], v, w[5], z)
-                three = _added(three, w[6], u, w[7], v, w[8], z)
-            if r >= 0:
-                store(to + 4 * r * ow, q, ow, three)
+    one = two = empty  # the outputs that have got one row of the filter so far, and those that have got two
+    for r in range(-2, oh):
+        h, three = r + 2 - ph, two
+        two, one = one, empty
+        if 0 <= h < H:
+            row = source + 4 * h * W
+            u, v, z = load(row, left, W, zero), load(row, left + 1, W, zero), load(row, left + 2, W, zero)
+            one = _added(one, w[0], u, w[1], v, w[2], z)
+            two = _added(two, w[3], u, w[4], v, w[5], z)
+            three = _added(three, w[6], u, w[7], v, w[8], z)
+        if r >= 0:
+            store(to + 4 * r * ow, q, ow, three)
+
+
+@helper
+def _columns_inside(source, weights, bias, to, H, W, oh, ow, ph, q, left):
+    """Compute 2 · VECTOR columns as `_columns` does, without masks.
+
+    A sum waits for the one before it, so two vectors of sums take little longer than one.
+    """
+    w, empty = words.floats(weights, 9), spread(bias)
+    one = two = one_b = two_b = empty
+    for r in range(-2, oh):
+        h, three, three_b = r + 2 - ph, two, two_b
+        two, one, two_b, one_b = one, empty, one_b, empty
+        if 0 <= h < H:
+            row = source + 4 * h * W
+            u, v, z = load_whole(row, left), load_whole(row, left + 1), load_whole(row, left + 2)
+            one = _added(one, w[0], u, w[1], v, w[2], z)
+            two = _added(two, w[3], u, w[4], v, w[5], z)
+            three = _added(three, w[6], u, w[7], v, w[8], z)
+            row += 4 * VECTOR
+            u, v, z = load_whole(row, left), load_whole(row, left + 1), load_whole(row, left + 2)
+            one_b = _added(one_b, w[0], u, w[1], v, w[2], z)
+            two_b = _added(two_b, w[3], u, w[4], v, w[5], z)
+            three_b = _added(three_b, w[6], u, w[7], v, w[8], z)
+        if r >= 0:
+            store_whole(to + 4 * r * ow, q, three)
+            store_whole(to + 4 * r * ow, q + VECTOR, three_b)
 
 
 @helper
@@ -78,14 +125,22 @@ def _plane_3x3_by_2(source, weights, bias, to, H, W, oh, ow, sh, ph, pw):
     for r in range(oh):
         for q in range(0, ow, VECTOR):
             total, left = spread(bias), 2 * q - pw
+            inside = left >= 0 and left + 2 * VECTOR + 2 <= W and q + VECTOR <= ow  # nothing is beyond a border
             for i in range(3):
                 h = r * sh - ph + i
                 if 0 <= h < H:
                     row = source + 4 * h * W
-                    u, v = load(row, left, W, zero), load(row, left + VECTOR, W, zero)
-                    total = _added(total, w[3 * i], evens(u, v), w[3 * i + 1], odds(u, v), w[3 * i + 2],
-                                   _pixels(row, left + 2, W, 2, zero))
-            store(to + 4 * r * ow, q, ow, total)
+                    if inside:
+                        u, v = load_whole(row, left), load_whole(row, left + VECTOR)
+                        z = evens(load_whole(row, left + 2), load_whole(row, left + 2 + VECTOR))
+                    else:
+                        u, v = load(row, left, W, zero), load(row, left + VECTOR, W, zero)
+                        z = _pixels(row, left + 2, W, 2, zero)
+                    total = _added(total, w[3 * i], evens(u, v), w[3 * i + 1], odds(u, v), w[3 * i + 2], z)
+            if inside:
+                store_whole(to + 4 * r * ow, q, total)
+            else:
+                store(to + 4 * r * ow, q, ow, total)
 
 
 @helper

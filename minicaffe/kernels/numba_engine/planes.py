@@ -7,6 +7,7 @@ then not written. That wastes a little work, but a tile of outputs never has to 
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -17,14 +18,18 @@ from minicaffe.kernels.numba_engine.layout import Geometry, lay_out, widen
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part_in_steps
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH
+from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, starts
 from minicaffe.kernels.numba_engine.words import values
+from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
 PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
 THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
 THIN_VECTORS = 8      # they compute one filter at a time, on so many vectors of outputs
 THIN_WIDTH = THIN_VECTORS * VECTOR
+PACKED = 1 << 15      # numbers of the channels that are copied side by side at a time, where that is quicker
+PACKED_FILTERS = 16   # so many filters are worth such a copy
+PAGE = 256            # planes that begin at multiples of so many numbers share few places of a cache
 DOTS = 2048           # outputs whose products are summed at a time: their gradients stay in the first cache
 
 
@@ -35,10 +40,29 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     planes = x if at.bare else lay_out(x, at, stride, pad)
     filters, channels = K // group, x.shape[1] // group
     parts, tall = _cut(at, channels, filters, D, N * group)
+    if at.bare and filters >= PACKED_FILTERS and at.plane % PAGE == 0:
+        _pack_and_slide(x, w, b, out, parts, tall, group)
+        return
     work = at.columns * filters * D  # of one image and group; where it is little, a piece does several
     at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if len(parts) * tall == 1 else 1
     _slide(-(-N * group // at_once) * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group,
            filters, D, planes.size // N, planes.size // N // group, at.width, *out.shape[2:], N * group, at_once)
+
+
+def _pack_and_slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.ndarray, parts: np.ndarray, tall: int,
+                    group: int) -> None:
+    """out = b + w ⋆ x for filters of one tap, from a copy of the pixels in the order in which tiles read them.
+
+    Where a plane has 64 × 64 pixels, say, the same pixel of all channels competes for the same place in a cache. Then
+    each tile would read its pixels from main memory.
+    """
+    (N, K), P = out.shape[:2], out.shape[2] * out.shape[3]
+    D = w.shape[1]
+    longest = max(end - start for start, end in itertools.pairwise([*parts.tolist(), P]))
+    most = min(max(1, PACKED // (D * WIDTH)), -(-longest // WIDTH)) * WIDTH
+    count = N * group * len(parts) * tall
+    _slide_packed(count, x, w, b, out, starts(WIDTH, D), parts, borrow("packed", (count, D * most), x.dtype),
+                  len(parts), tall, group, K // group, D, P, most)
 
 
 def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -100,6 +124,34 @@ def _slide(block, piece):
             for m in range(first, end, ROWS):
                 _slide_tall(w + 4 * (k + m) * D, b + 4 * (k + m), min(ROWS, filters - m), at, offsets, D, start, stop,
                             width, oh, ow, to + 4 * m * oh * ow)
+
+
+@task
+def _slide_packed(block, piece):
+    """y[k, j] = b[k] + Σ w[k, d] · x[d, j], for a part of the outputs j and of the filters of an image and group."""
+    x, w, b, y, offsets, firsts_at, memory, parts, tall, group, filters, D, P, most = values(block, 14)
+    rest, here = piece // parts, piece % parts
+    i, up = rest // tall, rest % tall
+    firsts = words.ints(firsts_at, parts)
+    start, stop = firsts[here], firsts[here + 1] if here + 1 < parts else P
+    first, end = part_in_steps(filters, ROWS, up, tall)
+    k, pixels = i % group * filters, memory + 4 * piece * D * most
+    for j in range(start, stop, most):
+        columns = min(most, stop - j)
+        _pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
+        for m in range(first, end, ROWS):
+            for q in range(0, columns, WIDTH):
+                tiles.multiply(w + 4 * (k + m) * D, D, min(ROWS, filters - m), 1, pixels + 4 * q * D, offsets, D,
+                               min(WIDTH, columns - q), b + 4 * (k + m), y + 4 * ((i * filters + m) * P + j + q), P)
+
+
+@compiled
+def _pack(x, P, D, columns, pixels):
+    """pixels[q, d, v] = x[d, q · WIDTH + v] for so many columns, those of a tile side by side."""
+    for d in range(D):
+        for j in range(0, columns, WIDTH):
+            have = min(WIDTH, columns - j)
+            copy(words.floats(x + 4 * (d * P + j), have), words.floats(pixels + 4 * (j * D + d * WIDTH), have))
 
 
 _thin = tiles.outer_tile(1, THIN_VECTORS)
