@@ -121,5 +121,5 @@ def _version(args: argparse.Namespace, read: tuple[Any, location.Location], defi
     given, place = read
     with place.in_errors(given), plugins.permitted(not args.no_python):
         param = passes.apply(chosen)
-        wiring.classes_of(param, not args.no_python)  # raises for an unknown type, as making the net would
+        wiring.classes_of(param, not args.no_python, True)  # raises for an unknown type, as making the net would
     return version_of_definition(phase, definition, param, None), [remark]

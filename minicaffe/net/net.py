@@ -13,7 +13,6 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.io.files import PathLike
 from minicaffe.layer import Layer, create, source_of, warn_of_undeclared
-from minicaffe.layer.checks import refuse_fields_of_forks
 from minicaffe.log import At, log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, prior_boxes, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
@@ -124,19 +123,13 @@ class Net(Shown):
 
     def _connect(self) -> None:
         """Find the class of each layer and the blobs that join the layers. The blobs have no shapes yet."""
-        classes = wiring.classes_of(self.param, self.allow_python)
-        if not self.permissive:
-            refuse_fields_of_forks(self.param.layer, classes)
-        self.wiring = wiring.connect(self.param, classes)
+        self.wiring = wiring.connect(self.param, wiring.classes_of(self.param, self.allow_python, self.permissive))
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
 
     def _make_layers(self, brought: Mapping[str, int]) -> None:
-        """Create the layers in order and set each up on its blobs.
-
-        brought   the layers that get stored weights, with the number of their stored blobs
-        """
+        """Create the layers in order and set each up on its blobs. `brought`: how many stored blobs a layer gets."""
         self.layers: list[Layer] = []
         top_bytes = 0
         for i in range(len(self.param.layer)):

@@ -8,6 +8,7 @@ from typing import Any
 
 from minicaffe.errors import LayerError, NetError
 from minicaffe.layer import Layer, class_of, is_known, limits
+from minicaffe.layer.checks import refuse_fields_of_forks
 from minicaffe.log import At, log
 from minicaffe.passes.insert_splits import is_split, of_layer, unknown_bottom
 
@@ -33,9 +34,16 @@ class Wiring:
     outputs: list[int] = field(default_factory=list)
 
 
-def classes_of(net: Any, allow_python: bool) -> list[type[Layer]]:
-    """Return each layer's class. Raise LayerError for an unknown type, and for users' code if it is not allowed."""
-    return [_class_of(net.layer, i, allow_python) for i in range(len(net.layer))]
+def classes_of(net: Any, allow_python: bool, permissive: bool) -> list[type[Layer]]:
+    """Return each layer's class.
+
+    Raise LayerError for an unknown type, for users' code unless `allow_python`, and for fields of forks that no layer
+    reads unless `permissive`.
+    """
+    classes = [_class_of(net.layer, i, allow_python) for i in range(len(net.layer))]
+    if not permissive:
+        refuse_fields_of_forks(net.layer, classes)
+    return classes
 
 
 def _class_of(layers: Sequence[Any], i: int, allow_python: bool) -> type[Layer]:
