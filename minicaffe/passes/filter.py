@@ -6,7 +6,7 @@ from typing import Any
 
 from minicaffe.errors import NetError, near_names
 from minicaffe.log import At, log, warn
-from minicaffe.proto import NetParameter
+from minicaffe.proto import RUN, NetParameter
 
 
 def filter_layers(net: Any) -> Any:
@@ -63,7 +63,13 @@ def meets(state: Any, rule: Any, layer_name: str) -> bool:
 
 
 def warn_of_state(net: Any) -> None:
-    """Warn of a stage or a level in a net's state that no rule of its layers mentions: it may be misspelt."""
+    """Warn of a stage or a level in a net's state that no rule of its layers mentions: it may be misspelt.
+
+    Raise NetError for the phase RUN of forks: layers compute as in TRAIN or as in TEST.
+    """
+    if net.state.phase == RUN:
+        raise NetError(f"net {net.name!r}: state.phase is RUN, but a net is in TRAIN or in TEST",
+                       hint="RUN is a phase of forks. TEST is the phase of a net in use")
     rules = [rule for layer in (*net.layer, *net.layers) for rule in (*layer.include, *layer.exclude)]
     known = sorted({stage for rule in rules for stage in (*rule.stage, *rule.not_stage)})
     for stage in net.state.stage:

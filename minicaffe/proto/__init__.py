@@ -25,6 +25,7 @@ DESCRIPTOR: Any = pool.FindFileByName("caffe.proto")
 Phase = enum_type_wrapper.EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Phase"])
 TRAIN: int = Phase.Value("TRAIN")
 TEST: int = Phase.Value("TEST")
+RUN: int = Phase.Value("RUN")  # of forks, in rules alone
 
 
 def message_class(name: str) -> Any:

@@ -4,9 +4,9 @@ import pytest
 
 from minicaffe import passes
 from minicaffe.errors import NetError
-from minicaffe.passes.filter import filter_layers
+from minicaffe.passes.filter import filter_layers, warn_of_state
 from minicaffe.passes.insert_splits import insert_splits
-from minicaffe.proto import TEST, TRAIN, NetParameter
+from minicaffe.proto import RUN, TEST, TRAIN, NetParameter
 from minicaffe.proto import text as proto_text
 
 
@@ -41,6 +41,14 @@ def kept(rules, **state):
 def test_rules(rules, state, stays):
     """A layer stays where one include rule is met, or where no exclude rule is."""
     assert (["a"] if stays else []) == kept(rules, **state)
+
+
+def test_the_phase_of_forks():
+    """A rule may name RUN, which no net here is in; a net that says that it is in RUN is refused."""
+    assert [] == kept("include { phase: RUN }", phase=TEST)
+    assert ["a"] == kept("exclude { phase: RUN }", phase=TRAIN)
+    with pytest.raises(NetError, match="state.phase is RUN, but a net is in TRAIN or in TEST"):
+        warn_of_state(net("", phase=RUN))
 
 
 def test_include_and_exclude_together_are_refused():
