@@ -3,6 +3,7 @@
 `--no-skips`, for a machine that has all of them, fails a run that skipped a test.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,12 @@ THIS_MACHINE = "this machine "  # begins the reason of a skip that no installati
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # `pytest &` in a script: programs under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through some twenty thousand tests again and again: they stay anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +54,11 @@ def engine_of_programs(request: pytest.FixtureRequest) -> Generator[None, None, 
 def each_engine(request: pytest.FixtureRequest) -> Generator[str, None, None]:
     """Run the test once on every engine that is installed; the process's engine comes back after it."""
     before = kernels.engine()
-    kernels.use_engine(request.param)
+    if before != request.param:
+        kernels.use_engine(request.param)
     yield request.param
-    kernels.use_engine(before)
+    if kernels.engine() != before:
+        kernels.use_engine(before)
 
 
 def skip_without_extra() -> Generator[None, object, object]:

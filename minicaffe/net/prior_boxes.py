@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minicaffe.layers.detection.prior_box import ratios_of
 from minicaffe.log import At, log
+from minicaffe.proto.prior_box import ratios_of
 
 THROUGH = ("Concat", "Flatten", "Permute", "Reshape")  # what stands between a convolution and DetectionOutput
 FACES = 21  # boxes of a cell for the three sizes 32, 64 and 128: 4 · 4 + 2 · 2 + 1

@@ -171,9 +171,11 @@ def _layer(function: Function, bottoms: list[str], names: _Names) -> Any:
     own_fields = getattr(layer, own).DESCRIPTOR.fields_by_name if own in layer.DESCRIPTOR.fields_by_name else {}
     for key, value in function.params.items():
         try:
-            if key in own_fields:
+            # Caffe: transform_param and other names of this kind are of the layer, where it has them
+            of_layer = key in layer.DESCRIPTOR.fields_by_name
+            if key in own_fields and not (of_layer and key.endswith("param")):
                 assign_proto(getattr(layer, own), key, value)
-            elif key in layer.DESCRIPTOR.fields_by_name:
+            elif of_layer:
                 assign_proto(layer, key, value)
             else:
                 raise FieldError(f"there is no field {key!r}", hint=_field_hint(kind, key, own_fields))

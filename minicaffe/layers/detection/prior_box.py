@@ -7,18 +7,9 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import PriorBoxParameter
+from minicaffe.proto.prior_box import ratios_of
 
-SAME = 1e-6  # aspect ratios that differ by less are one
 FACES = {32: 4, 64: 2}  # FaceBoxes: the squares of a side, in a row of a cell
-
-
-def ratios_of(p: PriorBoxParameter) -> list[float]:
-    """Return the aspect ratios other than 1 of a PriorBoxParameter, with the reciprocals where it asks for them."""
-    ratios: list[float] = []
-    for a in p.aspect_ratio:
-        if all(abs(a - known) >= SAME for known in (1, *ratios)):
-            ratios += [a, 1 / a] if p.flip else [a]
-    return ratios
 
 
 @register("PriorBox")

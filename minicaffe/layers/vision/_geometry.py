@@ -84,9 +84,8 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
     for n, k, s, p in zip(shape[2:], kernel, stride, pad, strict=True):
         span = n + 2 * p - k
         size = (-(-span // s) if ceil else span // s) + 1  # −(−a // b) is a / b rounded up
-        # Caffe: where anything is padded, the last window must begin in the image or the padding before it. Intel's
-        # fork says the same of a window of one pixel, for which BVLC's Caffe reads other memory
-        if (any(pad) or 1 in kernel) and (size - 1) * s >= n + p:
+        # Caffe: where anything is padded, the last window must begin in the image or the padding before it
+        if any(pad) and (size - 1) * s >= n + p:
             size -= 1
         sizes.append(size)
         beyond.append((size - 1) * s - p >= n)

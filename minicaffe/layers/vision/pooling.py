@@ -27,9 +27,8 @@ class PoolingLayer(PoolingBase):
               PoolingBase: minicaffe/layers/vision/_pooling.py
 
     Bottom    x (N, C, H, W)
-    Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode or ceil_mode, + 1; with padding, or a
-              kernel of 1, a window that would begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as
-              h·W + w, −1 for none
+    Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode or ceil_mode, + 1; with padding, a window
+              that would begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
     Params    pooling_param: pool (MAX), kernel_size=k (must be given, unless the window is the image) or kernel_h
               kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
               is the image, false), round_mode (CEIL), ceil_mode (another name of round_mode, in the forks cascade-rcnn

@@ -8,14 +8,14 @@ go through this module's `__dict__`. The classes are those of `minicaffe.proto`,
 from typing import TYPE_CHECKING
 
 from minicaffe import proto as _proto
-from minicaffe.proto import TEST, TRAIN, Phase
+from minicaffe.proto import RUN, TEST, TRAIN, Phase
 
 if TYPE_CHECKING:
     from minicaffe.proto._messages import *  # noqa: F403  (types for editors; in a run, the loop below has the classes)
 
 DESCRIPTOR = _proto.DESCRIPTOR
 
-__all__ = ["DESCRIPTOR", "TEST", "TRAIN", "Phase", *DESCRIPTOR.message_types_by_name]
+__all__ = ["DESCRIPTOR", "RUN", "TEST", "TRAIN", "Phase", *DESCRIPTOR.message_types_by_name]
 
 _PHASE = DESCRIPTOR.enum_types_by_name["Phase"]
 for _name, _message in DESCRIPTOR.message_types_by_name.items():
