@@ -124,7 +124,7 @@ def _write_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any
             for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
                 store(builder, builder.fadd(result, end), _ahead(builder, at, word(v * VECTOR)), mask)
 
-    # With AVX2, AMD's processors take some ten times as long for a masked store as for one without a mask.
+    # With AVX2, AMD's processors take longer for a masked store than for one without a mask.
     with builder.if_else(builder.icmp_signed("==", in_last, word(VECTOR))) as (whole, cut):
         with whole:
             write([None] * len(masks))

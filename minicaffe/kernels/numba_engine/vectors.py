@@ -86,7 +86,7 @@ def load_whole(typing: Any, address: Any, first: Any) -> Any:
 def store_whole(typing: Any, address: Any, first: Any, value: Any) -> Any:
     """Write a vector to numbers first, first + 1, … at an address, all of which exist.
 
-    AMD's processors take some ten times as long for a masked store with AVX2 as for this one.
+    AMD's processors take longer for a masked store with AVX2 than for this one.
     """
     def make(builder: Any, address: Any, first: Any, value: Any) -> None:
         registers.store(builder, value, _place(builder, address, first))
