@@ -33,6 +33,7 @@ def run(tmp_path):
     return pytest_with
 
 
+@pytest.mark.slow
 def test_a_package_that_is_missing_fails_the_run(run):
     """A run in which a test was skipped for want of a package fails, and names the test and the package."""
     done = run("--no-skips", missing=True)
@@ -42,6 +43,7 @@ def test_a_package_that_is_missing_fails_the_run(run):
     assert "test_of_a_machine" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "missing"), [((), True), (("--no-skips",), False)])
 def test_other_skips_are_allowed(run, options, missing):
     """Without the option any test may be skipped; with it those that no installation helps."""

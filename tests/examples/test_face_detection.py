@@ -56,6 +56,7 @@ def authors_boxes(net):
     return np.hstack([centre - half, centre + half])
 
 
+@pytest.mark.slow
 def test_the_face_is_found(detect, each_engine):
     """One box with a score near 1 covers the face, and nothing else is taken for one."""
     needs("cv2")

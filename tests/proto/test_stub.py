@@ -45,6 +45,7 @@ def test_every_message_has_the_fields_and_enums_of_the_stub(stub):
             assert all(hasattr(message(), name) for name in declared)
 
 
+@pytest.mark.slow
 def test_a_type_checker_knows_the_messages(tmp_path):
     """Fields and values of enums have types; a misspelt field, message or argument is an error with its line."""
     needs("mypy")
@@ -69,6 +70,7 @@ from minicaffe.proto import NetParam
                                                                      found[4].replace("builtins.", ""))
 
 
+@pytest.mark.slow
 def test_a_type_checker_knows_that_there_are_layer_classes(tmp_path):
     """The classes get into `minicaffe.layers` by a loop over the files, which no type checker can follow."""
     needs("mypy")
