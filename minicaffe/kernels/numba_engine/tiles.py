@@ -41,7 +41,7 @@ from minicaffe.kernels.numba_engine.words import helper, intrinsic
 ROWS = REGISTERS // 4                                 # rows of a tile
 TILE_VECTORS = 3                                      # vectors of a row of a tile
 WIDTH = VECTOR * TILE_VECTORS                         # columns of a tile
-DOT_ROWS, DOT_TAPS = (4, 6) if ROWS == 8 else (3, 4)  # rows and taps of a tile of dot products
+DOT_ROWS, DOT_TAPS = (4, 6) if ROWS == 8 else (4, 3)  # rows and taps of a tile of dot products
 
 Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
 
