@@ -44,7 +44,7 @@ class Traits:
     shapes_alone: ClassVar[bool] = False
     side_effects: ClassVar[bool] = False
     recordable: bool = False
-    can_dry_run: ClassVar[bool] = False
+    can_dry_run: bool = False
     decides: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:

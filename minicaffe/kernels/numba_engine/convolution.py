@@ -21,12 +21,13 @@ from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.tiles import zeros
+from minicaffe.kernels.numba_engine.tiles import tile_memory, zeros
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.winograd_matrices import worthwhile
 from minicaffe.kernels.workspace import borrow
 
 WIDEST_BLOCK = 3 << 18  # numbers of a block and group that stay in a core's cache while filters slide over them
+STRETCH = 64            # channels whose sums, as float64, fit into the memory of a tile
 SPREADS = 1.25          # from so many times more pixels than outputs on, the data gradient is scattered: see below
 
 
@@ -154,12 +155,12 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """Read dy once. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
-    if dy.size == N * K > 0 and dy.flags.c_contiguous:
-        count = pieces(dy.size, K)
-        _add_row_sums(count, dy, out, borrow("row sums", (K,), np.float64), N, K, count)
-    elif dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
-        count = pieces(dy.size, K)
-        _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
+    if dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
+        count, P = pieces(dy.size, K), dy.size // (N * K)
+        if P == 1:
+            _add_row_sums(count, dy, out, N, K, count)
+        else:
+            _add_channel_sums(count, dy, out, N, K, P, count)
     else:
         definitions.add_channel_sums.on("numpy")(dy, out)
 
@@ -182,15 +183,17 @@ def _add_channel_sums(block, piece):
 
 @task
 def _add_row_sums(block, piece):
-    """out[k] += Σ dy[n, k] over n, for some k: whole rows are added, so that numbers are read in their order."""
-    dy, sums, totals, N, K, count = values(block, 6)
+    """out[k] += Σ dy[n, k] over n, for some k, STRETCH of them at a time: memory is read in its order, row by row."""
+    dy, sums, N, K, count = values(block, 5)
     first, end = part(K, piece, count)
-    total, out = words.array_at(words.double_pointer(totals + 8 * first), end - first), floats_of(sums, first, end)
-    for k in range(total.size):
-        total[k] = 0
-    for n in range(N):
-        row = floats_of(dy, n * K + first, n * K + end)
-        for k in range(row.size):
-            total[k] += row[k]
-    for k in range(out.size):
-        out[k] += np.float32(total[k])
+    totals = words.array_at(words.double_pointer(tile_memory()), STRETCH)
+    for start in range(first, end, STRETCH):
+        out = floats_of(sums, start, min(end, start + STRETCH))
+        for k in range(STRETCH):
+            totals[k] = 0
+        for n in range(N):
+            row = floats_of(dy, n * K + start, n * K + start + out.size)
+            for k in range(row.size):
+                totals[k] += row[k]
+        for k in range(out.size):
+            out[k] += np.float32(totals[k])

@@ -86,8 +86,11 @@ def rnn_grad(dh: np.ndarray, h: np.ndarray, w_h: np.ndarray, cont: np.ndarray, d
 
 def _cut(N: int, w_h: np.ndarray) -> tuple[int, int]:
     """Return how many units a block has, and into how many pieces the blocks of a step are cut."""
-    W = WIDTH if N > 1 else LONG_TILE * VECTOR
-    return W, pieces(max(N, READING) * w_h.size, -(-w_h.shape[1] // W), PIECE_WORK)
+    D = w_h.shape[1]
+    blocks = -(-D // (WIDTH if N > 1 else LONG_TILE * VECTOR))
+    # equal blocks, so that two blocks of 16 units, and not one of 24 and one of 8, hold 32 units
+    W = -(-D // (blocks * VECTOR)) * VECTOR if N > 1 else LONG_TILE * VECTOR
+    return W, pieces(max(N, READING) * w_h.size, blocks, PIECE_WORK)
 
 
 def _panels(w_h: np.ndarray, W: int, across: bool) -> np.ndarray:
@@ -130,58 +133,60 @@ def _panels_along(block, piece):
     for b in range(first, end):
         for d in range(rows):
             for j in range(0, min(W, D - b * W), VECTOR):
-                row = _at(w_h, d * D + b * W + j, (d + 1) * D)
-                vectors.store_whole(panels, (b * rows + d) * W + j, row)
+                vectors.store_whole(panels, (b * rows + d) * W + j, _at(w_h + 4 * d * D, b * W + j, D))
 
 
 @task
 def _begin(block, piece):
-    """fed_back of the first step, and the cells before it, if there are cells."""
+    """Compute fed_back of the first step, and copy the cells before it, if there are cells."""
     h, cont, fed_back, c_0, c, N, D = values(block, 7)
     for n in range(N):
-        before, begun, goes_on = floats_of(h, n * D, n * D + D), floats_of(fed_back, n * D, n * D + D), \
-            floats_of(cont, n, n + 1)[0]
-        for u in range(D):
-            begun[u] = goes_on * before[u]
-    if c:
-        source, target = floats_of(c_0, 0, N * D), floats_of(c, 0, N * D)
-        for i in range(N * D):
-            target[i] = source[i]
+        for u in range(0, D, VECTOR):
+            before = _at(_row(h, 0, n, N, D), u, D)
+            _put(_row(fed_back, 0, n, N, D), u, D, vectors.times(_delta(cont, 0, n, N), before))
+            if c:
+                _put(_row(c, 0, n, N, D), u, D, _at(_row(c_0, 0, n, N, D), u, D))
 
 
 @helper
-def _at(address, first, limit):
-    """Numbers from `first` on, 0 from `limit` on."""
-    return vectors.load(address, first, limit, vectors.spread(np.float32(0)))
+def _row(address, t, n, N, width):
+    """Return the address of row n of step t in an array (T, N, width)."""
+    return address + 4 * (t * N + n) * width
 
 
 @helper
-def _put(address, first, limit, value):
-    """Write a vector to numbers from `first` on, as far as there are numbers before `limit`."""
+def _at(row, first, limit):
+    """Numbers of a row from `first` on; 0 from `limit` on."""
+    return vectors.load(row, first, limit, vectors.spread(np.float32(0)))
+
+
+@helper
+def _put(row, first, limit, value):
+    """Write a vector to numbers of a row from `first` on, as far as there are numbers before `limit`."""
     if first + VECTOR <= limit:
-        vectors.store_whole(address, first, value)
+        vectors.store_whole(row, first, value)
     else:
-        vectors.store(address, first, limit, value)
+        vectors.store(row, first, limit, value)
 
 
 @helper
-def _rest(a, b):
+def _delta(cont, t, n, N):
+    """δ_t of stream n, in every element of a vector."""
+    return vectors.spread(floats_of(cont, t * N + n, t * N + n + 1)[0])
+
+
+@helper
+def _less(a, b):
     """a − a · b."""
     return vectors.plus_times(a, vectors.times(a, vectors.spread(np.float32(-1))), b)
 
 
 @helper
-def _number(address, i):
-    """The float32 number i at an address, in every element of a vector."""
-    return vectors.spread(floats_of(address, i, i + 1)[0])
-
-
-@helper
-def _load_sums(x, pitch, first, limit, N, W, sums):
-    """sums[n, j] = number first + j of row n of x, in which numbers from `limit` on count as 0."""
+def _load_sums(x, t, N, width, first, limit, W, sums):
+    """sums[n, j] = number first + j of row n of step t of x (T, N, width); 0 from `limit` on."""
     for n in range(N):
         for j in range(0, W, VECTOR):
-            vectors.store_whole(sums, n * W + j, _at(x, n * pitch + first + j, n * pitch + limit))
+            vectors.store_whole(sums, n * W + j, _at(_row(x, t, n, N, width), first + j, limit))
 
 
 @helper
@@ -206,121 +211,122 @@ def _add_product(rows, N, depth, panel, offsets, ends, columns, W, sums):
 
 @task
 def _lstm(block, piece):
-    """Compute gates, cells and hidden states of some blocks of units in each of the turns, which are steps."""
-    (begin, stop, z, gates, cont, c, fed_back, h, panels, sums, offsets, ends, T, N, D, W, count) = values(block, 17)
+    """Compute gates, cells and hidden states of some blocks of units. The turns are the steps."""
+    begin, stop, z, gates, cont, c, fed_back, h, panels, sums, offsets, ends, T, N, D, W, count = values(block, 17)
     first, end = part((D + W - 1) // W, piece, count)
     size = N * W
-    own = sums + 4 * piece * 5 * size
-    sigmoids, tanhs, cells = floats_of(own, 0, 3 * size), floats_of(own, 3 * size, 4 * size), own + 16 * size
-    tanh_c = floats_of(cells, 0, size)
+    own = sums + 4 * piece * 5 * size  # of the gates i, f, o, g and of the cells
+    cells = own + 4 * 4 * size
     for t in range(begin, stop):
         for b in range(first, end):
             u = b * W
             for gate in range(4):
                 at = own + 4 * gate * size
-                _load_sums(z, 4 * D, t * N * 4 * D + gate * D + u, t * N * 4 * D + gate * D + D, N, W, at)
-                _add_product(fed_back + 4 * t * N * D, N, D, panels + 4 * (b * 4 + gate) * D * W, offsets, ends,
+                _load_sums(z, t, N, 4 * D, gate * D + u, gate * D + D, W, at)
+                _add_product(_row(fed_back, t, 0, N, D), N, D, panels + 4 * (b * 4 + gate) * D * W, offsets, ends,
                              min(W, D - u), W, at)
-            for i in range(sigmoids.size):
-                sigmoids[i] = sigmoid(sigmoids[i])
-            for i in range(tanhs.size):
-                tanhs[i] = tanh(tanhs[i])
+            _sigmoid_all(floats_of(own, 0, 3 * size))
+            _tanh_all(floats_of(own, 3 * size, 4 * size))
             _update_cells(t, u, N, D, W, own, gates, cont, c, cells)
-            for i in range(size):
-                tanh_c[i] = tanh(tanh_c[i])
-            _show_cells(t, T, u, N, D, W, own, cont, cells, fed_back, h)
+            _tanh_all(floats_of(cells, 0, size))
+            for n in range(N):
+                for j in range(0, min(W, D - u), VECTOR):
+                    o, tanh_c = vectors.load_whole(own, 2 * size + n * W + j), vectors.load_whole(cells, n * W + j)
+                    _put_state(t, T, n, u + j, N, D, vectors.times(o, tanh_c), cont, fed_back, h)
+
+
+@helper
+def _sigmoid_all(x):
+    """x = σ(x)."""
+    for i in range(x.size):
+        x[i] = sigmoid(x[i])
+
+
+@helper
+def _tanh_all(x):
+    """x = tanh(x)."""
+    for i in range(x.size):
+        x[i] = tanh(x[i])
 
 
 @helper
 def _update_cells(t, u, N, D, W, own, gates, cont, c, cells):
-    """c_t = f · c_{t−1} + i · g for a block of units from u on, and their gates."""
+    """Write the gates and c_t = f · c_{t−1} + i · g of the units from u on; `cells` gets c_t, too."""
     size = N * W
     for n in range(N):
-        row, delta = (t * N + n) * 4 * D, _number(cont, t * N + n)
+        row = _row(gates, t, n, N, 4 * D)
         for j in range(0, min(W, D - u), VECTOR):
-            k = n * W + j
-            i, o, g = (vectors.load_whole(own, k), vectors.load_whole(own, 2 * size + k),
-                       vectors.load_whole(own, 3 * size + k))
-            f = vectors.times(delta, vectors.load_whole(own, size + k))
-            before = _at(c, (t * N + n) * D + u + j, (t * N + n + 1) * D)
-            after = vectors.plus_times(vectors.times(i, g), f, before)
-            _put(gates, row + u + j, row + D, i)
-            _put(gates, row + D + u + j, row + 2 * D, f)
-            _put(gates, row + 2 * D + u + j, row + 3 * D, o)
-            _put(gates, row + 3 * D + u + j, row + 4 * D, g)
-            _put(c, ((t + 1) * N + n) * D + u + j, ((t + 1) * N + n + 1) * D, after)
+            k, at = n * W + j, u + j
+            i, o = vectors.load_whole(own, k), vectors.load_whole(own, 2 * size + k)
+            f, g = vectors.load_whole(own, size + k), vectors.load_whole(own, 3 * size + k)
+            f = vectors.times(f, _delta(cont, t, n, N))
+            after = vectors.plus_times(vectors.times(i, g), f, _at(_row(c, t, n, N, D), at, D))
+            _put(row, at, D, i)
+            _put(row + 4 * D, at, D, f)
+            _put(row + 8 * D, at, D, o)
+            _put(row + 12 * D, at, D, g)
+            _put(_row(c, t + 1, n, N, D), at, D, after)
             vectors.store_whole(cells, k, after)
 
 
 @helper
-def _show_cells(t, T, u, N, D, W, own, cont, cells, fed_back, h):
-    """h_t = o · tanh(c_t) for a block of units from u on, and what the next step is fed back of it."""
-    for n in range(N):
-        for j in range(0, min(W, D - u), VECTOR):
-            k = n * W + j
-            shown = vectors.times(vectors.load_whole(own, 2 * N * W + k), vectors.load_whole(cells, k))
-            _keep(t, T, n, u + j, N, D, shown, cont, fed_back, h)
-
-
-@helper
-def _keep(t, T, n, u, N, D, shown, cont, fed_back, h):
-    """Write h_t of a vector of units, and δ_{t+1} · h_t if there is another step."""
-    _put(h, (t * N + n) * D + u, (t * N + n + 1) * D, shown)
+def _put_state(t, T, n, u, N, D, state, cont, fed_back, h):
+    """Write h_t of the units from u on, and δ_{t+1} · h_t where there is a next step."""
+    _put(_row(h, t, n, N, D), u, D, state)
     if t + 1 < T:
-        later = (t + 1) * N + n
-        _put(fed_back, later * D + u, (later + 1) * D, vectors.times(_number(cont, later), shown))
+        _put(_row(fed_back, t + 1, n, N, D), u, D, vectors.times(_delta(cont, t + 1, n, N), state))
 
 
 @task
 def _lstm_grad(block, piece):
-    """Compute dz of some blocks of units in each of the turns, which are steps, the last step first."""
+    """Compute dz of some blocks of units. The turns are the steps from the last to the first."""
     (begin, stop, dy, gates, c, cont, dz, dc, panels, sums, offsets, ends, T, N, D, W, limit,
      count) = values(block, 18)
     first, end = part((D + W - 1) // W, piece, count)
     size = N * W
-    own = sums + 4 * piece * 2 * size
+    own = sums + 4 * piece * 2 * size  # of w_hᵀ dz_{t+1} and of the cells
     cells = own + 4 * size
-    tanh_c = floats_of(cells, 0, size)
     for turn in range(begin, stop):
         t = T - 1 - turn
         for b in range(first, end):
             u = b * W
             _clear_sums(N, W, own)
             if turn:
-                _add_product(dz + 4 * (t + 1) * N * 4 * D, N, 4 * D, panels + 4 * b * 4 * D * W, offsets, ends,
+                _add_product(_row(dz, t + 1, 0, N, 4 * D), N, 4 * D, panels + 4 * b * 4 * D * W, offsets, ends,
                              min(W, D - u), W, own)
-            _load_sums(c, D, (t + 1) * N * D + u, (t + 1) * N * D + D, N, W, cells)
-            for i in range(size):
-                tanh_c[i] = tanh(tanh_c[i])
-            _gates_grad(turn, t, u, N, D, W, own, cells, dy, gates, c, cont, dz, dc, np.float32(words.number(limit)))
+            _load_sums(c, t + 1, N, D, u, D, W, cells)
+            _tanh_all(floats_of(cells, 0, size))
+            _gates_grad(t, T, u, N, D, W, own, cells, dy, gates, c, cont, dz, dc, np.float32(words.number(limit)))
 
 
 @helper
-def _gates_grad(turn, t, u, N, D, W, own, cells, dy, gates, c, cont, dz, dc, limit):
-    """dz_t and dc_{t−1} of a block of units from u on; `own` has w_hᵀ dz_{t+1}, and `cells` tanh c_t."""
+def _gates_grad(t, T, u, N, D, W, own, cells, dy, gates, c, cont, dz, dc, limit):
+    """Compute dz_t and dc_{t−1} of the units from u on; `own` has w_hᵀ dz_{t+1}, and `cells` tanh c_t."""
     one, most, least = vectors.spread(np.float32(1)), vectors.spread(limit), vectors.spread(-limit)
     for n in range(N):
-        unit, gate = (t * N + n) * D, (t * N + n) * 4 * D
+        gate, into, dc_row = _row(gates, t, n, N, 4 * D), _row(dz, t, n, N, 4 * D), _row(dc, 0, n, N, D)
         for j in range(0, min(W, D - u), VECTOR):
             k, at = n * W + j, u + j
-            i, f = _at(gates, gate + at, gate + D), _at(gates, gate + D + at, gate + 2 * D)
-            o, g = _at(gates, gate + 2 * D + at, gate + 3 * D), _at(gates, gate + 3 * D + at, gate + 4 * D)
-            dh, later = _at(dy, unit + at, unit + D), _at(dc, n * D + at, n * D + D)
-            if turn:
-                dh = vectors.plus_times(dh, _number(cont, (t + 1) * N + n), vectors.load_whole(own, k))
-            else:
-                later = vectors.spread(np.float32(0))
-            tanh_c = vectors.load_whole(cells, k)
-            e = vectors.plus_times(later, vectors.times(dh, o), _rest(one, vectors.times(tanh_c, tanh_c)))
-            dz_i = vectors.times(vectors.times(e, g), _rest(i, i))
-            dz_f = vectors.times(vectors.times(e, _at(c, unit + at, unit + D)), _rest(f, f))
-            dz_o = vectors.times(vectors.times(dh, tanh_c), _rest(o, o))
-            dz_g = vectors.times(vectors.times(e, i), _rest(one, vectors.times(g, g)))
-            _put(dz, gate + at, gate + D, _within(dz_i, least, most))
-            _put(dz, gate + D + at, gate + 2 * D, _within(dz_f, least, most))
-            _put(dz, gate + 2 * D + at, gate + 3 * D, _within(dz_o, least, most))
-            _put(dz, gate + 3 * D + at, gate + 4 * D, _within(dz_g, least, most))
-            _put(dc, n * D + at, n * D + D, vectors.times(e, f))
+            i, f, o, g = _at(gate, at, D), _at(gate + 4 * D, at, D), _at(gate + 8 * D, at, D), _at(gate + 12 * D, at, D)
+            dh, dc_t = _at(_row(dy, t, n, N, D), at, D), vectors.spread(np.float32(0))
+            if t + 1 < T:
+                dh = vectors.plus_times(dh, _delta(cont, t + 1, n, N), vectors.load_whole(own, k))
+                dc_t = _at(dc_row, at, D)
+            tanh_c, before = vectors.load_whole(cells, k), _at(_row(c, t, n, N, D), at, D)
+            e = vectors.plus_times(dc_t, vectors.times(dh, o), _less(one, vectors.times(tanh_c, tanh_c)))
+            dz_i, dz_f = _product(e, g, _less(i, i)), _product(e, before, _less(f, f))
+            dz_o, dz_g = _product(dh, tanh_c, _less(o, o)), _product(e, i, _less(one, vectors.times(g, g)))
+            _put(into, at, D, _within(dz_i, least, most))
+            _put(into + 4 * D, at, D, _within(dz_f, least, most))
+            _put(into + 8 * D, at, D, _within(dz_o, least, most))
+            _put(into + 12 * D, at, D, _within(dz_g, least, most))
+            _put(dc_row, at, D, vectors.times(e, f))
+
+
+@helper
+def _product(a, b, c):
+    """a · b · c."""
+    return vectors.times(vectors.times(a, b), c)
 
 
 @helper
@@ -332,27 +338,24 @@ def _within(x, least, most):
 
 @task
 def _rnn(block, piece):
-    """Compute h_t of some blocks of units in each of the turns, which are steps."""
+    """Compute h_t of some blocks of units. The turns are the steps."""
     begin, stop, z, cont, fed_back, h, panels, sums, offsets, ends, T, N, D, W, count = values(block, 15)
     first, end = part((D + W - 1) // W, piece, count)
     own = sums + 4 * piece * N * W
-    numbers = floats_of(own, 0, N * W)
     for t in range(begin, stop):
         for b in range(first, end):
             u = b * W
-            _load_sums(z, D, t * N * D + u, t * N * D + D, N, W, own)
-            _add_product(fed_back + 4 * t * N * D, N, D, panels + 4 * b * D * W, offsets, ends,
-                         min(W, D - u), W, own)
-            for i in range(numbers.size):
-                numbers[i] = tanh(numbers[i])
+            _load_sums(z, t, N, D, u, D, W, own)
+            _add_product(_row(fed_back, t, 0, N, D), N, D, panels + 4 * b * D * W, offsets, ends, min(W, D - u), W, own)
+            _tanh_all(floats_of(own, 0, N * W))
             for n in range(N):
                 for j in range(0, min(W, D - u), VECTOR):
-                    _keep(t, T, n, u + j, N, D, vectors.load_whole(own, n * W + j), cont, fed_back, h)
+                    _put_state(t, T, n, u + j, N, D, vectors.load_whole(own, n * W + j), cont, fed_back, h)
 
 
 @task
 def _rnn_grad(block, piece):
-    """Compute dz of some blocks of units in each of the turns, which are steps, the last step first."""
+    """Compute dz of some blocks of units. The turns are the steps from the last to the first."""
     begin, stop, dh, h, cont, dz, panels, sums, offsets, ends, T, N, D, W, count = values(block, 15)
     first, end = part((D + W - 1) // W, piece, count)
     own, one = sums + 4 * piece * N * W, vectors.spread(np.float32(1))
@@ -362,14 +365,13 @@ def _rnn_grad(block, piece):
             u = b * W
             _clear_sums(N, W, own)
             if turn:
-                _add_product(dz + 4 * (t + 1) * N * D, N, D, panels + 4 * b * D * W, offsets, ends,
-                             min(W, D - u), W, own)
+                _add_product(_row(dz, t + 1, 0, N, D), N, D, panels + 4 * b * D * W, offsets, ends, min(W, D - u), W,
+                             own)
             for n in range(N):
-                unit = (t * N + n) * D
                 for j in range(0, min(W, D - u), VECTOR):
-                    k = unit + u + j
-                    whole, shown = _at(dh, k, unit + D), _at(h, k, unit + D)
+                    state, whole = _at(_row(h, t, n, N, D), u + j, D), _at(_row(dh, t, n, N, D), u + j, D)
                     if turn:
-                        whole = vectors.plus_times(whole, _number(cont, (t + 1) * N + n),
-                                                   vectors.load_whole(own, n * W + j))
-                    _put(dz, k, unit + D, vectors.times(whole, _rest(one, vectors.times(shown, shown))))
+                        later = vectors.load_whole(own, n * W + j)
+                        whole = vectors.plus_times(whole, _delta(cont, t + 1, n, N), later)
+                    slope = _less(one, vectors.times(state, state))
+                    _put(_row(dz, t, n, N, D), u + j, D, vectors.times(whole, slope))

@@ -63,9 +63,10 @@ class RecurrentLayer(Layer):
         self.fed_back = self.scratch((self.T, N, self.D))
         if self.has_static:
             self.z_static, self.dz_static = (self.scratch((N, self.gates * self.D)) for _ in range(2))
-        # with debug_info the layer prints, and diffs of exposed states are filled: no kernel does that
-        self.recordable = self.can_dry_run = not self.param.debug_info
-        self.recordable_backward = self.recordable and not self.exposed
+        if self.param.debug_info:  # then the layer prints, which no kernel does
+            self.recordable = self.recordable_backward = self.can_dry_run = False
+        if self.exposed:  # no kernel fills their diffs
+            self.recordable_backward = False
 
     def forward(self, bottom, top):
         x, cont, y = self._rows(bottom[0].data), bottom[1].data, top[0].data

@@ -20,8 +20,12 @@ class LSTMLayer(RecurrentLayer):
               dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
     No gradient passes from one batch to another: the diffs of h_0 and c_0 are 0, those of h_T and c_T are not read.
     x_t, h_t and the like are the column of one stream here. In the code each stream has a row, so w_x x_t is x @ w_x.T.
-    Computed  kernels.lstm_unit, kernels.lstm_unit_grad: minicaffe/kernels/definitions/recurrent.py;
+    Computed  kernels.lstm, kernels.lstm_grad: minicaffe/kernels/definitions/recurrent.py;
               kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              kernels.add_bias: minicaffe/kernels/definitions/channels.py;
+              kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py;
+              kernels.add_all: minicaffe/kernels/definitions/elementwise.py;
+              kernels.copy: minicaffe/kernels/definitions/copying.py;
               RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
     Bottom    x (T, N, …);  δ (T, N), `cont` in the code: 0 where a sequence begins, 1 where it continues;
@@ -36,6 +40,8 @@ class LSTMLayer(RecurrentLayer):
     See       Hochreiter and Schmidhuber, Neural Computation 9, 1997; Zaremba and Sutskever, arXiv:1410.4615
     """
 
+    recordable = recordable_backward = True
+    can_dry_run = True
     bottoms = (2, 5)
     tops = (1, 3)
     num_states = 2

@@ -25,8 +25,12 @@ class LstmLayer(LSTMLayer):
     With δ, h_0 and c_0 are the h_T and c_T of the forward pass before this one. Without δ, they are 0, and every stream
     begins at the first step. The diff of δ is 0, and no gradient passes from one batch to another.
     x_t, h_t and the like are the column of one stream here. In the code each stream has a row, so w_x x_t is x @ w_x.T.
-    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
-              kernels.lstm_unit, kernels.lstm_unit_grad: minicaffe/kernels/definitions/recurrent.py;
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              kernels.add_bias: minicaffe/kernels/definitions/channels.py;
+              kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py;
+              kernels.lstm, kernels.lstm_grad: minicaffe/kernels/definitions/recurrent.py;
+              kernels.add_all: minicaffe/kernels/definitions/elementwise.py;
               RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
     Bottom    x (T · N, …) where batch_size is given or x has fewer than three axes: the rows of the first step, then
@@ -46,6 +50,8 @@ class LstmLayer(LSTMLayer):
 
     message = "lstm_param"
     param: LSTMParameter  # type: ignore[assignment]  # the base has a RecurrentParameter
+    recordable = recordable_backward = True
+    can_dry_run = True
     recurrent = False  # its bottoms need not be (T, N, …) and (T, N)
     bottoms = (1, 2)
     tops = (1, 1)
@@ -79,10 +85,9 @@ class LstmLayer(LSTMLayer):
         self.z, self.dz = (self.scratch((self.T, N, 4 * self.D)) for _ in range(2))
         self.fed_back = self.scratch((self.T, N, self.D))
         self.c = self.scratch((self.T + 1, N, self.D))  # the cells before the first step, and after each
-        self.recordable = self.can_dry_run = True
-        self.recordable_backward = len(bottom) == 1  # else the diff of δ may be filled, which no kernel does
         if len(bottom) == 2:
             self.cont = self.scratch((self.T, N))
+            self.recordable_backward = False  # no kernel fills the diff of δ
         else:
             self.cont = np.ones((self.T, N), self.dtype)
             self.cont[:1] = 0

@@ -18,7 +18,13 @@ class RNNLayer(RecurrentLayer):
               dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
     No gradient passes from one batch to another: the diff of h_0 is 0, that of h_T is not read.
     x_t, h_t and the like are the column of one stream here. In the code each stream has a row, so w_x x_t is x @ w_x.T.
-    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+    Computed  kernels.rnn, kernels.rnn_grad: minicaffe/kernels/definitions/recurrent.py;
+              kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              kernels.add_bias: minicaffe/kernels/definitions/channels.py;
+              kernels.tanh: minicaffe/kernels/definitions/maps.py;
+              kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.tanh_grad, kernels.add_all: minicaffe/kernels/definitions/elementwise.py;
+              kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py;
               RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
     Bottom    x (T, N, …);  δ (T, N), `cont` in the code: 0 where a sequence begins, 1 where it continues;
@@ -33,6 +39,8 @@ class RNNLayer(RecurrentLayer):
     See       Elman, Cognitive Science 14, 1990
     """
 
+    recordable = recordable_backward = True
+    can_dry_run = True
     bottoms = (2, 4)
     tops = (1, 2)
 
