@@ -119,7 +119,14 @@ WINOGRAD = (inputs(x=(3, 64, 14, 18), y=(3, 5)) + conv("x", "a", 64, 3, "pad: 1"
             + layer("EuclideanLoss", "f y", "loss"))
 
 
-@pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD], ids=["LeNet", "Winograd"])
+RECURRENT = (inputs(x=(5, 2, 3), cont=(5, 2), y=(5, 2, 41))
+             + layer("LSTM", "x cont", "h", "recurrent_param { num_output: 7 }")
+             + layer("RNN", "h cont", "o", "recurrent_param { num_output: 41 }")
+             + layer("EuclideanLoss", "o y", "loss"))
+
+
+@pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD, RECURRENT],
+                         ids=["LeNet", "Winograd", "recurrent"])
 def test_kernels_borrow_what_was_forecast(text):
     """The dry run finds, to the byte, what kernels borrow in a forward and in both passes."""
     needs_tiles()

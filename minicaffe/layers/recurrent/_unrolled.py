@@ -92,9 +92,9 @@ class RecurrentLayer(Layer):
         self._report("[Backward] ", "bottom", "diff", self.debug_names[1], self.dz)
         x, dx, dz, fed_back = (self._rows(a) for a in (bottom[0].data, bottom[0].diff, self.dz, self.fed_back))
         w_x, db = self.blobs[0].data, self.blobs[1].diff
+        kernels.add_channel_sums(dz, db)  # db += Σ dz
         dw_x, add = self.blobs[0].diff_to_add()
         kernels.matmul(dz.T, x, dw_x, add=add)  # dw_x += dzᵀ · x
-        kernels.add_channel_sums(dz, db)  # db += Σ dz
         dw_h, add = self.w_h.diff_to_add()
         kernels.matmul(dz.T, fed_back, dw_h, add=add)  # dw_h += dzᵀ · (δ · h one step before)
         # Caffe: the diffs of x and x_static are written whether anybody asks for them or not

@@ -69,8 +69,8 @@ class RNNLayer(RecurrentLayer):
         w_o, db_o = self.blobs[-2].data, self.blobs[-1].diff
         kernels.tanh_grad(dy, self.o, self.do)  # do = dy · (1 − y²)
         do = self._rows(self.do)
+        kernels.add_channel_sums(do, db_o)  # db_o += Σ do
         dw_o, add = self.blobs[-2].diff_to_add()
         kernels.matmul(do.T, self._rows(h), dw_o, add=add)  # dw_o += doᵀ · h
-        kernels.add_channel_sums(do, db_o)  # db_o += Σ do
         kernels.matmul(do, w_o, self._rows(dh))  # dh = do · w_o
         kernels.rnn_grad(dh, h, self.w_h.data, cont, self.dz)
