@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import tempfile
 import threading
@@ -71,7 +73,6 @@ def ours(_folder, net, kind, engine):
         first = threading.Thread(target=_passes, args=(NETS[name][0](2).net, kind))
         first.start()  # in a thread of its own, which takes to its end what kernels have borrowed
         first.join()
-    gc.collect()
     before = now_memory()
     definition = NETS[net][0](NETS[net][1]).net
     forecast = cost(Net(definition, shapes_only=True, reuse_memory=kind == "reused"))
@@ -98,7 +99,6 @@ def _passes(definition, kind):
 def torch_step(folder, kind):
     """PyTorch's training step, over the memory of a process that has run it on two images."""
     _torch_steps(folder / "small", kind)
-    gc.collect()
     before = now_memory()
     twin = _torch_steps(folder / "net", kind)
     peak = peak_memory() - before
@@ -124,7 +124,10 @@ def peak_memory():
 
 
 def now_memory():
-    """The memory of this process in bytes."""
+    """The memory of this process in bytes, without what was freed and not yet given back."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # only glibc keeps freed memory, and has this function
+        ctypes.CDLL(None).malloc_trim(0)
     return _status("VmRSS")
 
 

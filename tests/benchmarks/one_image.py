@@ -76,9 +76,10 @@ def _write(folder, definition, net, inputs):
 
 
 def _difference(folder, made):
-    """The largest difference of any output from ours."""
+    """The largest difference of any output from ours; NaN where one has another size, as boxes that were found may."""
     outputs = [np.load(Path(folder, f"{side.name}.npy")) for side in made if side.facts.get("outputs")]
-    return max((float(np.abs(other - outputs[0]).max()) for other in outputs[1:]), default=None)
+    return max((float(np.abs(other - outputs[0]).max()) if other.size == outputs[0].size else np.nan
+                for other in outputs[1:]), default=None)
 
 
 def _side(folder, name, run_once, **facts):
