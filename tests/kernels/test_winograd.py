@@ -48,6 +48,29 @@ def test_the_three_correlations(case, most_values, monkeypatch):
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("most_values", [1, 1 << 30])
+def test_a_large_image_is_computed_in_strips(most_values, monkeypatch):
+    """Rows of tiles are computed a few at a time, or all at once, with the definitions' numbers."""
+    numba_winograd = pytest.importorskip("minicaffe.kernels.numba_engine.winograd")
+    monkeypatch.setattr(numba_winograd, "MOST_VALUES", most_values)
+    draw, pad, group = np.random.default_rng(4), (2, 1), 2
+    x, w, b = (draw.standard_normal(shape, np.float32) for shape in ((2, 32, 47, 45), (64, 16, 3, 3), (64,)))
+    dy = draw.standard_normal((2, 64, 49, 45), np.float32)
+    geometry = ((1, 1), pad, (1, 1), group)
+    for ours, theirs, out in (
+            (lambda o: numba_winograd.correlate(x, w, b, pad, group, o),
+             lambda o: kernels.correlate.definition(x, w, b, *geometry, o), np.full_like(dy, 7)),
+            (lambda o: numba_winograd.correlate_data_grad(dy, w, pad, group, o),
+             lambda o: kernels.correlate_data_grad.definition(dy, w, *geometry, o), np.full_like(x, 7)),
+            (lambda o: numba_winograd.correlate_weight_grad(x, dy, pad, group, o),
+             lambda o: kernels.correlate_weight_grad.definition(x, dy, *geometry, o), np.ones_like(w))):
+        expected = out.copy()
+        theirs(expected)
+        ours(out)
+
+        np.testing.assert_allclose(out, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_large_layers_take_this_way():
     """Wide layers of many tiles are computed so, and others are left alone."""
     def fits(x, w, stride=(1, 1), pad=(1, 1), group=1):

@@ -138,7 +138,7 @@ def _slide_packed(block, piece):
     k, pixels = i % group * filters, memory + 4 * piece * D * most
     for j in range(start, stop, most):
         columns = min(most, stop - j)
-        _pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
+        pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
         for m in range(first, end, ROWS):
             for q in range(0, columns, WIDTH):
                 tiles.multiply(w + 4 * (k + m) * D, D, min(ROWS, filters - m), 1, pixels + 4 * q * D, offsets, D,
@@ -146,7 +146,7 @@ def _slide_packed(block, piece):
 
 
 @compiled
-def _pack(x, P, D, columns, pixels):
+def pack(x, P, D, columns, pixels):
     """pixels[q, d, v] = x[d, q · WIDTH + v] for so many columns, those of a tile side by side."""
     for d in range(D):
         for j in range(0, columns, WIDTH):
