@@ -16,7 +16,7 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, words
+from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, scattering, winograd, words
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
@@ -54,6 +54,9 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     if _winograd_fits(w, stride, pad, dilation, group, dy):
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
+    if scattering.stamps_fit(w, stride, dilation):
+        scattering.stamp(dy, w, stride, pad, dilation, group, out)
+        return
     whole = 0
     # With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy. Then it is less
     # work to add each gradient to the pixels that its output was computed from.
@@ -63,7 +66,8 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
             at = _geometry(out, w, dy, stride, pad, dilation)
             interleaved.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
     if whole < len(dy):
-        _gather(dy[whole:], w, stride, pad, dilation, group, out[whole:])
+        few = scattering.columns_fit(dy, w, stride, dilation, group, out)
+        (scattering.by_columns if few else _gather)(dy[whole:], w, stride, pad, dilation, group, out[whole:])
 
 
 @definitions.correlate_weight_grad.implementation("numba", recordable=True)
