@@ -25,9 +25,9 @@ from minicaffe.kernels.numba_engine.tiles import ROWS, WIDTH, starts
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.workspace import borrow
 
-PHASES = 64            # from so many phases on, each of them is too little work
-PRODUCT_WORK = 1 << 24  # multiplications from which a product is worth its columns
-MORE_PIXELS = 1.5      # so many times more outputs than gradients, and the mirrored filters read too many zeros
+PHASES = 64             # from so many phases on, each of them is too little work
+PRODUCT_WORK = 1 << 23  # multiplications from which a product is worth its columns
+MORE_PIXELS = 1.5       # from so many outputs for each gradient on, mirrored filters read too many zeros
 
 
 def stamps_fit(w: np.ndarray, stride: Sizes, dilation: Sizes) -> bool:
@@ -56,7 +56,7 @@ def stamp(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Si
 @task
 def _stamp(block, piece):
     """x[n, c, h, v · sw + j − pw] = Σ w[k, c, i, j] · dy[n, k, u, v] over k and v, u · sh + i · dh − ph = h."""
-    (dy, w, x, memory, offsets, ends, lines, group, filters, channels, H, W, oh, ow, kh, kw, sh, sw, ph, pw, dh, length,
+    (dy, w, x, memory, offsets, ends, lines, group, filters, channels, H, W, oh, ow, kh, kw, sh, _, ph, pw, dh, length,
      count) = values(block, 23)
     begin, stop = part(lines, piece, count)
     line, of_filter = memory + 4 * piece * length, channels * kh * kw
@@ -106,8 +106,8 @@ def _add_columns(block, piece):
                 h = u * sh + top
                 if h < 0 or h >= H:
                     continue
-                start = (c * H + h) * W + left
-                source = floats_of(columns, ((c * kh * kw + tap) * oh + u) * ow, ((c * kh * kw + tap) * oh + u + 1) * ow)
+                start, row = (c * H + h) * W + left, ((c * kh * kw + tap) * oh + u) * ow
+                source = floats_of(columns, row + first, row + end)
                 target = floats_of(x, start + first * sw, start + end * sw)
                 for v in range(end - first):
-                    target[v * sw] += source[first + v]
+                    target[v * sw] += source[v]
