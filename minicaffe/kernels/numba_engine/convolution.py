@@ -2,6 +2,7 @@
 
 Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
 Filters that read one channel each slide over the images as they lie (depthwise.py).
+A data gradient is scattered where a mirrored filter would see little but zeros (scattering.py, interleaved.py).
 Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
 (planes.py).
 Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
@@ -66,8 +67,8 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
             at = _geometry(out, w, dy, stride, pad, dilation)
             interleaved.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
     if whole < len(dy):
-        few = scattering.columns_fit(dy, w, stride, dilation, group, out)
-        (scattering.by_columns if few else _gather)(dy[whole:], w, stride, pad, dilation, group, out[whole:])
+        by_columns = scattering.columns_fit(dy, w, stride, pad, dilation, group, out)
+        (scattering.by_columns if by_columns else _gather)(dy[whole:], w, stride, pad, dilation, group, out[whole:])
 
 
 @definitions.correlate_weight_grad.implementation("numba", recordable=True)

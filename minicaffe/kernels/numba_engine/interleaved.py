@@ -21,7 +21,7 @@ from minicaffe.kernels.numba_engine.transforms import transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-AT_A_TIME = 1 << 22  # about so many numbers are interleaved at a time, so that borrowed memory stays small
+AT_A_TIME = 1 << 20  # about so many numbers are interleaved at a time, so that borrowed memory stays small
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,

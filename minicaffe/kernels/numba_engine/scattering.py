@@ -18,6 +18,7 @@ from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.definitions.matmul import matmul
 from minicaffe.kernels.numba_engine import tiles
 from minicaffe.kernels.numba_engine.layout import reach
+from minicaffe.kernels.numba_engine.matmul import LARGE
 from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
@@ -35,11 +36,22 @@ def stamps_fit(w: np.ndarray, stride: Sizes, dilation: Sizes) -> bool:
     return math.prod(stride) >= PHASES and w.shape[3] >= VECTOR and dilation[1] == 1
 
 
-def columns_fit(dy: np.ndarray, w: np.ndarray, stride: Sizes, dilation: Sizes, group: int, out: np.ndarray) -> bool:
-    """Return whether columns are less work than mirrored filters, and take no more memory than w."""
+def columns_fit(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
+                out: np.ndarray) -> bool:
+    """Return whether columns are less work than mirrored filters, and take no more memory than w.
+
+    A large product for filters of one tap needs no columns, and mirrored filters would be a copy of them.
+    """
     P, (H, W) = math.prod(dy.shape[2:]), out.shape[2:]
+    if _are_columns(w, stride, pad):
+        return len(w) // group * P >= LARGE
     gathered = H * (W + (w.shape[3] - 1) * dilation[1]) / math.prod(stride)
     return gathered > MORE_PIXELS * P and len(w) // group >= P and P * w.size >= PRODUCT_WORK
+
+
+def _are_columns(w: np.ndarray, stride: Sizes, pad: Sizes) -> bool:
+    """Return whether each pixel is read by one output alone, through the only tap, so that x is its own columns."""
+    return set(w.shape[2:]) | set(stride) == {1} and not any(pad)
 
 
 def stamp(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
@@ -83,13 +95,15 @@ def by_columns(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilatio
     """out = the gradient of x: columns = wᵀ · dy, each of which is added to the pixels of a filter's place."""
     (N, K, oh, ow), (C, H, W), (kh, kw) = dy.shape, out.shape[1:], w.shape[2:]
     filters, P = w.reshape(group, K // group, -1), oh * ow
-    columns = borrow("columns", (group, filters.shape[2], P), dy.dtype)
-    count = pieces(columns.size, C)
+    bare = _are_columns(w, stride, pad)
+    columns = borrow("columns", (0 if bare else group, filters.shape[2], P), dy.dtype)
     for n in range(N):
-        grads = dy[n].reshape(group, K // group, P)
-        for g in range(group):
-            matmul(filters[g].T, grads[g], columns[g])
-        _add_columns(count, columns, out[n], C, H, W, oh, ow, kh, kw, *stride, *pad, *dilation, count)
+        product = out[n].reshape(group, -1, P) if bare else columns
+        for g, grads in enumerate(dy[n].reshape(group, K // group, P)):
+            matmul(filters[g].T, grads, product[g])
+        if not bare:
+            count = pieces(columns.size, C)
+            _add_columns(count, columns, out[n], C, H, W, oh, ow, kh, kw, *stride, *pad, *dilation, count)
 
 
 @task
