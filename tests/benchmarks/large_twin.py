@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch.nn import functional as F  # noqa: N812 (as torch_twin.py)
+from torch.nn import functional as F
 from torch_twin import Twin
 
 
@@ -25,9 +25,9 @@ class LargeTwin(Twin):
         return F.cross_entropy(scores, label[:, 0], ignore_index=loss.loss_param.ignore_label,
                                reduction="sum") / len(scores)
 
-    def Deconvolution(self, layer, x):  # noqa: N802 (the name of the type)
+    def Deconvolution(self, layer, x):
         return F.conv_transpose2d(x, *self.learned[layer.name], stride=layer.convolution_param.stride[0])
 
-    def Crop(self, layer, x, like):  # noqa: N802
+    def Crop(self, layer, x, like):
         offset, (height, width) = layer.crop_param.offset[0], like.shape[2:]
         return x[:, :, offset:offset + height, offset:offset + width]
