@@ -72,6 +72,12 @@ SPREAD = [  # x, w, stride, pad, dilation, group: taps that lie on several plane
     ((33, 2, 10, 7), (6, 1, 2, 3), (4, 2), (3, 4), (1, 2), 2),  # windows that see zeros alone
     ((5, 3, 8, 9), (4, 3, 3, 2), (1, 1), (2, 3), (3, 2), 1),
     ((32, 5, 23, 6), (11, 5, 2, 2), (5, 4), (1, 0), (2, 1), 1),
+    ((2, 6, 44, 41), (4, 3, 13, 19), (9, 8), (3, 5), (2, 1), 2),   # large strides: filters are stamped onto lines
+    ((1, 2, 23, 75), (3, 2, 5, 50), (8, 10), (0, 0), (1, 1), 1),
+    ((1, 16, 18, 17), (424, 8, 5, 4), (1, 1), (1, 0), (1, 1), 2),  # large filters on a small image: by columns
+    ((1, 6, 31, 34), (1024, 6, 1, 1), (1, 1), (0, 0), (1, 1), 1),  # and where the image is its own columns
+    ((1, 20, 13, 16), (70, 10, 1, 1), (1, 1), (0, 0), (1, 1), 2),  # filters are turned a band at a time
+    ((1, 7, 11, 14), (37, 7, 3, 4), (1, 1), (1, 2), (1, 1), 1),
 ]
 
 

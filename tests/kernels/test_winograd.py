@@ -49,6 +49,22 @@ def test_the_three_correlations(case, most_values, monkeypatch):
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("most_values", [1, 1 << 30])
+def test_a_large_image_is_computed_in_strips(most_values, monkeypatch):
+    """Rows of tiles are added up a few at a time, or all at once, to the definition's weight gradient."""
+    needs_tiles()
+    from minicaffe.kernels.numba_engine import winograd as numba_winograd
+
+    monkeypatch.setattr(numba_winograd, "MOST_VALUES", most_values)
+    draw, pad, group = np.random.default_rng(4), (2, 1), 2
+    x, dy = (draw.standard_normal(shape, np.float32) for shape in ((2, 32, 47, 45), (2, 64, 49, 45)))
+    found, expected = (np.ones((64, 16, 3, 3), np.float32) for _ in range(2))
+    numba_winograd.correlate_weight_grad(x, dy, pad, group, found)
+    kernels.correlate_weight_grad.definition(x, dy, (1, 1), pad, (1, 1), group, expected)
+
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_large_layers_take_this_way():
     """Wide layers of many tiles are computed so, and others are left alone."""
     def fits(x, w, stride=(1, 1), pad=(1, 1), group=1):

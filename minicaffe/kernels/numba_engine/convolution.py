@@ -3,6 +3,7 @@
 Winograd's transforms (winograd_slices.py, winograd.py) take 3×3 filters with many channels. Otherwise filters slide
 over the images.
 Filters that read one channel each slide over the images as they lie (depthwise.py).
+A data gradient is scattered where a mirrored filter would see little but zeros (scattering.py, interleaved.py).
 Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
 (planes.py).
 Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
@@ -17,7 +18,16 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, winograd_slices, words
+from minicaffe.kernels.numba_engine import (
+    depthwise,
+    interleaved,
+    layout,
+    planes,
+    scattering,
+    winograd,
+    winograd_slices,
+    words,
+)
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
@@ -56,6 +66,9 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     if winograd_slices.fits(w, stride, pad, dilation, group, dy):
         winograd_slices.correlate_data_grad(dy, w, pad, group, out)
         return
+    if scattering.stamps_fit(w, stride, dilation):
+        scattering.stamp(dy, w, stride, pad, dilation, group, out)
+        return
     whole = 0
     # With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy. Then it is less
     # work to add each gradient to the pixels that its output was computed from.
@@ -65,7 +78,8 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
             at = _geometry(out, w, dy, stride, pad, dilation)
             interleaved.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
     if whole < len(dy):
-        _gather(dy[whole:], w, stride, pad, dilation, group, out[whole:])
+        by_columns = scattering.columns_fit(dy, w, stride, pad, dilation, group, out)
+        (scattering.by_columns if by_columns else _gather)(dy[whole:], w, stride, pad, dilation, group, out[whole:])
 
 
 @definitions.correlate_weight_grad.implementation("numba", recordable=True)

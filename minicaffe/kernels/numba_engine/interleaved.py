@@ -13,16 +13,15 @@ from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
 from minicaffe.kernels.numba_engine.layout import Geometry, flat, reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part, part_in_steps, pieces
-from minicaffe.kernels.numba_engine.planes import cut_products
+from minicaffe.kernels.numba_engine.planes import add_products_by_rows
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, TILE_VECTORS, WIDTH
+from minicaffe.kernels.numba_engine.tiles import ROWS, TILE_VECTORS, WIDTH
 from minicaffe.kernels.numba_engine.transforms import transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-AT_A_TIME = 1 << 22  # about so many numbers are interleaved at a time, so that borrowed memory stays small
-DOTS = 192           # outputs whose products are summed at a time: their gradients stay in the first cache
+AT_A_TIME = 1 << 20  # about so many numbers are interleaved at a time, so that borrowed memory stays small
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -44,17 +43,14 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
                     out: np.ndarray) -> None:
     """out += the gradient of the filters, from x and dy; the number of images is a multiple of VECTOR."""
     (N, C), (K, oh, ow) = x.shape[:2], dy.shape[1:]
-    filters, D = K // group, len(at.offsets)
     block, grads = C * at.channel * VECTOR, K * oh * ow * VECTOR
-    parts, cuts = cut_products(filters, D, group)
-    rows = -(-oh // -(-oh * ow // DOTS))
-    offsets, grads_at = at.interleaved_offsets, flat(K, oh, ow)
+    grads_at = flat(K, oh, ow)
     for blocks in _some(N // VECTOR, max(block, grads)):
         images = slice(blocks.start * VECTOR, blocks.stop * VECTOR)
         pixels = interleave(x[images], at, stride, pad)
         laid = interleave(dy[images], grads_at, (1, 1), (0, 0), "interleaved gradients")
-        _add_products(group * parts * cuts, pixels, laid, offsets, out, parts, cuts, filters, D, len(blocks), block,
-                      block // group, grads, at.width, oh, ow, rows)
+        add_products_by_rows(pixels, laid.reshape(-1, K, oh, ow), at.interleaved_offsets, group, len(blocks), block,
+                             at.width, VECTOR, out)
 
 
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -158,29 +154,6 @@ def _slide(block, piece):
             line = y + 4 * (blocks * VECTOR * K + k + f) * P
             for j in range(0, P, VECTOR):
                 transpose_tile(to + 4 * VECTOR * (f * P + j), VECTOR, VECTOR, line + 4 * j, K * P, min(VECTOR, P - j))
-
-
-_dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)
-
-
-@task
-def _add_products(block, piece):
-    """dw[k, d] += Σ dy[k, o] · x[offset[d] + o] over all o and images, for some of a group's filters k and taps d."""
-    (pixels, grads, offsets, dw, parts, cuts, filters, D, blocks, image, channels, grads_image, width, oh, ow,
-     rows) = values(block, 16)
-    g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
-    low, high = part_in_steps(filters, DOT_ROWS, up, parts)
-    first, end = part_in_steps(D, DOT_TAPS, cut, cuts)
-    P = oh * ow * VECTOR
-    for n in range(blocks):
-        for r in range(0, oh, rows):
-            at = pixels + 4 * (n * image + g * channels + r * width * VECTOR)
-            for m in range(low, high, DOT_ROWS):
-                k = g * filters + m
-                grad = grads + 4 * (n * grads_image + k * P + r * ow * VECTOR)
-                for d in range(first, end, DOT_TAPS):
-                    _dots(grad, P, min(DOT_ROWS, filters - m), ow * VECTOR, at, width * VECTOR, offsets + 8 * d,
-                          min(DOT_TAPS, D - d), ow * VECTOR, min(rows, oh - r), dw + 4 * (k * D + d), D)
 
 
 @task

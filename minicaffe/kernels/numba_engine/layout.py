@@ -21,9 +21,11 @@ from minicaffe.kernels.numba_engine import vectors, words
 from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
+from minicaffe.kernels.numba_engine.transforms import transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
+BAND = 32  # filters that are turned at a time: a cache line of each stays in the first cache
 FIRST = np.zeros(1, np.int64)  # the phases of stride 1: there is one, which begins at pixel 0
 
 
@@ -148,26 +150,53 @@ def turn(w: np.ndarray, row_taps: np.ndarray, column_taps: np.ndarray, group: in
     """Some taps of filters (K, C / group, …) as filters (C, K / group, …): those that make dx from dy."""
     K, C, kh, kw = w.shape
     turned = borrow("turned filters", (group * C, K // group, len(row_taps), len(column_taps)), w.dtype)
-    count = pieces(turned.size, K)
-    _turn(count, w, turned, row_taps, column_taps, len(row_taps), len(column_taps), K, K // group, C, kh, kw, count)
+    bands = group * -(-K // group // BAND)
+    count = pieces(turned.size, bands)
+    if kh * kw == turned[0, 0].size == 1:
+        _turn_pixels(count, w, turned, bands, K // group, C, count)
+    else:
+        _turn(count, w, turned, row_taps, column_taps, len(row_taps), len(column_taps), bands, K // group, C, kh, kw,
+              count)
     return turned
 
 
 @task
 def _turn(block, piece):
-    """turned[g · C + c, f, i, j] = w[g · filters + f, c, row tap i, column tap j]."""
-    w, turned, row_at, column_at, rows, columns, K, filters, C, kh, kw, count = values(block, 12)
+    """turned[g · C + c, f, i, j] = w[g · filters + f, c, row tap i, column tap j], for some bands of filters."""
+    w, turned, row_at, column_at, rows, columns, bands, filters, C, kh, kw, count = values(block, 12)
     row_taps, column_taps = words.ints(row_at, rows), words.ints(column_at, columns)
-    first, end = part(K, piece, count)
-    for k in range(first, end):
-        g, f = k // filters, k % filters
+    begin, stop = part(bands, piece, count)
+    for band in range(begin, stop):
+        g, first, end = _filters_of(band, filters)
         for c in range(C):
-            taps = floats_of(w, (k * C + c) * kh * kw, (k * C + c + 1) * kh * kw)
-            to = ((g * C + c) * filters + f) * rows * columns
-            out = floats_of(turned, to, to + rows * columns)
-            for i in range(rows):
-                for j in range(columns):
-                    out[i * columns + j] = taps[row_taps[i] * kw + column_taps[j]]
+            for f in range(first, end):
+                taps = floats_of(w, ((g * filters + f) * C + c) * kh * kw, ((g * filters + f) * C + c + 1) * kh * kw)
+                to = ((g * C + c) * filters + f) * rows * columns
+                out = floats_of(turned, to, to + rows * columns)
+                for i in range(rows):
+                    for j in range(columns):
+                        out[i * columns + j] = taps[row_taps[i] * kw + column_taps[j]]
+
+
+@task
+def _turn_pixels(block, piece):
+    """turned[g · C + c, f] = w[g · filters + f, c], for some bands of filters of one tap."""
+    w, turned, bands, filters, C, count = values(block, 6)
+    begin, stop = part(bands, piece, count)
+    for band in range(begin, stop):
+        g, first, end = _filters_of(band, filters)
+        for c in range(0, C, VECTOR):
+            for f in range(first, end, VECTOR):
+                transpose_tile(w + 4 * ((g * filters + f) * C + c), C, min(VECTOR, C - c),
+                               turned + 4 * ((g * C + c) * filters + f), filters, min(VECTOR, end - f))
+
+
+@helper
+def _filters_of(band, filters):
+    """The group of a band, and the first and the last filter of the group that are in it."""
+    bands = (filters + BAND - 1) // BAND
+    first = band % bands * BAND
+    return band // bands, first, min(filters, first + BAND)
 
 
 def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, zero: bool) -> None:

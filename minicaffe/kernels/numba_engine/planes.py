@@ -20,7 +20,7 @@ from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part, part_
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, TILE_VECTORS, WIDTH, starts
-from minicaffe.kernels.numba_engine.words import values
+from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
@@ -32,7 +32,9 @@ THIN_WIDTH = THIN_VECTORS * VECTOR
 PACKED = 1 << 15      # numbers of the channels that are copied side by side at a time, where that is quicker
 PACKED_FILTERS = 16   # so many filters are worth such a copy
 PAGE = 256            # planes that begin at multiples of so many numbers share few places of a cache
-DOTS = 2048           # outputs whose products are summed at a time: their gradients stay in the first cache
+DOTS = 1024           # outputs whose products are summed at a time, in tiles that a core's first cache holds
+SOME_TAPS = 5 * DOT_TAPS  # taps whose pixels are multiplied with all filters before the next taps
+WIDE = 1.05           # the last vector of a row may be so much wider than the row of the planes
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -42,7 +44,8 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     filters, channels = K // group, x.shape[1] // group
     table = rows_of_vectors(at, *out.shape[2:]) if filters > THIN else None
     # images that are their own planes end with their last pixel, behind which no vector may be read
-    planes = x if at.as_it_is and (at.bare or table is not None and out.shape[3] >= VECTOR) else lay_out(x, at, stride, pad)
+    readable = at.bare or (table is not None and out.shape[3] >= VECTOR)
+    planes = x if at.as_it_is and readable else lay_out(x, at, stride, pad)
     parts, tall = _cut(at, channels, filters, D, N * group)
     if at.bare and filters >= PACKED_FILTERS and at.plane % PAGE == 0:
         _pack_and_slide(x, w, b, out, parts, tall, group)
@@ -86,13 +89,13 @@ def rows_of_vectors(at: Geometry, oh: int, ow: int) -> np.ndarray | None:
     """
     rows, columns, width = (1, oh * ow, 0) if at.bare else (oh, ow, at.width)
     across = -(-columns // VECTOR)
-    if rows * across > MORE_VECTORS * -(-at.columns // VECTOR) or at.bare and columns < VECTOR:
+    if rows * across > MORE_VECTORS * -(-at.columns // VECTOR) or (at.bare and columns < VECTOR):
         return None
     # The last vector of a row ends with the row, and so repeats some numbers of the one before: unlike a vector that
     # is cut off, it needs no mask. A row that is shorter than a vector is written with its neighbours to the right,
-    # which are written afterwards, so only the last row needs a mask.
+    # which are written afterwards. Only behind the last row of the plane nothing may be written.
     first = [max(0, min(v * VECTOR, columns - VECTOR)) for v in range(across)]
-    table = [[r * width + q, r * columns + q, min(columns, VECTOR) if r == rows - 1 else VECTOR]
+    table = [[r * width + q, r * columns + q, min(VECTOR, rows * columns - r * columns - q)]
              for r in range(rows) for q in first]
     return np.array(table, np.int64)
 
@@ -118,12 +121,30 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
     """out += the gradient of the filters, from x and dy."""
     (N, K, oh, ow), D = dy.shape, len(at.offsets)
     planes = x if at.bare else lay_out(x, at, stride, pad)
+    if at.width != ow and -(-ow // VECTOR) * VECTOR <= WIDE * at.width:
+        add_products_by_rows(planes, dy, at.offsets, group, N, planes.size // N, at.width, 1, out)
+        return
     grads = dy if at.width == ow else widen(dy, at.width)
     filters, row = K // group, oh * at.width
     parts, cuts = cut_products(filters, D, group)
     _add_products(group * parts * cuts, planes, grads, at.offsets, out, parts, cuts, filters, D, N,
                   max(1, min(N, DOTS // at.columns)), at.columns, planes.size // N, planes.size // N // group,
                   K * row, row)
+
+
+def add_products_by_rows(pixels: np.ndarray, dy: np.ndarray, offsets: np.ndarray, group: int, blocks: int, block: int,
+                         width: int, unit: int, out: np.ndarray) -> None:
+    """out += the gradient of the filters, from each row of the outputs by itself: then planes may be wider than dy.
+
+    An output is `unit` numbers, which are those of so many images (interleaved.py). `block` is the numbers of `unit`
+    images in their planes, and `width` the outputs of a row there.
+    """
+    (K, D), (oh, ow) = (len(out), len(offsets)), dy.shape[2:]
+    filters = K // group
+    parts, cuts = cut_products(filters, D, group)
+    rows = -(-oh // -(-oh * ow * unit // DOTS))
+    _add_products_by_rows(group * parts * cuts, pixels, dy, offsets, out, parts, cuts, filters, D, blocks, block,
+                          block // group, K * oh * ow * unit, width * unit, oh, ow * unit, rows)
 
 
 def cut_products(filters: int, D: int, group: int) -> tuple[int, int]:
@@ -205,7 +226,7 @@ def _slide_packed(block, piece):
     k, pixels = i % group * filters, memory + 4 * piece * D * most
     for j in range(start, stop, most):
         columns = min(most, stop - j)
-        _pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
+        pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
         for m in range(first, end, ROWS):
             for q in range(0, columns, WIDTH):
                 tiles.multiply(w + 4 * (k + m) * D, D, min(ROWS, filters - m), 1, pixels + 4 * q * D, offsets, D,
@@ -213,7 +234,7 @@ def _slide_packed(block, piece):
 
 
 @compiled
-def _pack(x, P, D, columns, pixels):
+def pack(x, P, D, columns, pixels):
     """pixels[q, d, v] = x[d, q · WIDTH + v] for so many columns, those of a tile side by side."""
     for d in range(D):
         for j in range(0, columns, WIDTH):
@@ -280,15 +301,36 @@ def _add_products(block, piece):
     (planes, grads, offsets, dw, parts, cuts, filters, D, N, at_a_time, columns, image, channels, grads_image,
      row) = values(block, 15)
     g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
-    low, high = part_in_steps(filters, DOT_ROWS, up, parts)
-    first, end = part_in_steps(D, DOT_TAPS, cut, cuts)
     for n in range(0, N, at_a_time):
         for j in range(0, columns, DOTS):
-            at = planes + 4 * (n * image + g * channels + j)
-            for m in range(low, high, DOT_ROWS):
-                k = g * filters + m
-                grad = grads + 4 * (n * grads_image + k * row + j)
-                for d in range(first, end, DOT_TAPS):
-                    _dots(grad, row, min(DOT_ROWS, filters - m), grads_image, at, image, offsets + 8 * d,
-                          min(DOT_TAPS, D - d), min(DOTS, columns - j), min(at_a_time, N - n), dw + 4 * (k * D + d),
-                          D)
+            _add_dots(grads + 4 * (n * grads_image + g * filters * row + j), row, grads_image,
+                      planes + 4 * (n * image + g * channels + j), image, offsets, min(DOTS, columns - j),
+                      min(at_a_time, N - n), dw + 4 * g * filters * D, filters, D, up, parts, cut, cuts)
+
+
+@task
+def _add_products_by_rows(block, piece):
+    """Do the same as `_add_products`, row by row of the outputs."""
+    (planes, grads, offsets, dw, parts, cuts, filters, D, blocks, image, channels, grads_image, width, oh, ow,
+     rows) = values(block, 16)
+    g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
+    for n in range(blocks):
+        for r in range(0, oh, rows):
+            _add_dots(grads + 4 * (n * grads_image + (g * filters * oh + r) * ow), oh * ow, ow,
+                      planes + 4 * (n * image + g * channels + r * width), width, offsets, ow, min(rows, oh - r),
+                      dw + 4 * g * filters * D, filters, D, up, parts, cut, cuts)
+
+
+@helper
+def _add_dots(grads, row, grads_image, pixels, image, offsets, columns, images, dw, filters, D, up, parts, cut, cuts):
+    """dw[k, d] += Σ dy[k, n, j] · x[n, offset[d] + j], for part `up` of the filters k and part `cut` of the taps d.
+
+    A few taps at a time are multiplied with all filters, so that their pixels stay in the first cache.
+    """
+    low, high = part_in_steps(filters, DOT_ROWS, up, parts)
+    first, end = part_in_steps(D, DOT_TAPS, cut, cuts)
+    for start in range(first, end, SOME_TAPS):
+        for k in range(low, high, DOT_ROWS):
+            for d in range(start, min(end, start + SOME_TAPS), DOT_TAPS):
+                _dots(grads + 4 * k * row, row, min(DOT_ROWS, filters - k), grads_image, pixels, image,
+                      offsets + 8 * d, min(DOT_TAPS, D - d), columns, images, dw + 4 * (k * D + d), D)

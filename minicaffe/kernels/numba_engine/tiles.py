@@ -292,8 +292,11 @@ def _dot_sums(builder: Any, grads: Any, lines: Sequence[Any], pixels: Any, place
         b = [load(builder, _ahead(builder, pixels, builder.add(place, j)), mask) for place in places]
         return [fma(builder, p, q, sums[m * len(b) + d]) for m, p in enumerate(a) for d, q in enumerate(b)]
 
-    rest = elements_below(builder, builder.sub(columns, whole))
-    return step(whole, _loop(builder, whole, VECTOR, sums, step), rest)
+    sums = _loop(builder, whole, VECTOR, sums, step)
+    left = builder.sub(columns, whole)
+    # A loop of one turn or none: short rows that are whole vectors would lose much time to a step of zeros.
+    once = builder.zext(builder.icmp_signed(">", left, word(0)), WORD)
+    return _loop(builder, once, 1, sums, lambda _, sums: step(whole, sums, elements_below(builder, left)))
 
 
 def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: Any, out: Any, stride: Any) -> None:

@@ -20,6 +20,7 @@ from minicaffe.kernels.numba_engine import tiles
 from minicaffe.kernels.numba_engine.elementwise import weighted_sum
 from minicaffe.kernels.numba_engine.layout import reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part
+from minicaffe.kernels.numba_engine.planes import pack
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import ROWS, WIDTH, starts, zeros
@@ -29,7 +30,8 @@ from minicaffe.kernels.winograd_matrices import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE
-MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more would be no faster, and take more memory
+DEPTH = 128             # so many tiles are summed at a time: their gradients stay in the first cache
+MOST_VALUES = 1 << 20   # numbers of x̂ or dŷ at a time, which then stay in a cache that cores share
 
 A, B, G = line_matrices()
 _pixels_to_points, _grads_to_points, _points_to_filters = map_tile(B), map_tile(A.T), map_tile(G.T)
@@ -39,10 +41,11 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
     """out += the gradient of the filters, summed at the points and transformed back once at the end."""
     K, C = out.shape[:2]
     filters = borrow("filter points", (POINTS, group, C, K // group), x.dtype)
-    for images in _batches(x, dy):
-        pixels, grads = _pixels(x[images], pad, dy), _grads(dy[images])
-        _add_products(POINTS * group, pixels, grads, filters, starts(K, pixels.shape[1]),
-                      starts(K // group, C), zeros(ROWS), pixels.shape[1], group, C, K // group, images.start > 0)
+    memory = borrow("packed", (POINTS * group, DEPTH * WIDTH), x.dtype)
+    for i, (images, rows) in enumerate(_batches(x, dy, group)):
+        pixels, grads = _pixels(x[images], pad, rows, dy), _grads(dy[images], rows)
+        _add_products(POINTS * group, pixels, grads, filters, memory, starts(WIDTH, DEPTH),
+                      starts(K // group, C), zeros(ROWS), pixels.shape[1], group, C, K // group, i > 0)
     taps = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), x.dtype)
     _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
     turned = borrow("filters", out.shape, x.dtype)
@@ -50,22 +53,22 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
     weighted_sum([out, turned], [1.0, 1.0], out)
 
 
-def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
-    """x̂ (36, T, C), for the T tiles that cover y."""
-    return _points(x, pad, _tiles(y), "pixel points", grads=False)
+def _pixels(x: np.ndarray, pad: Sizes, rows: range, y: np.ndarray) -> np.ndarray:
+    """x̂ (36, T, C), for the T tiles in these rows of tiles of y."""
+    return _points(x, pad, rows, _tiles(y)[1], "pixel points", grads=False)
 
 
-def _grads(dy: np.ndarray) -> np.ndarray:
+def _grads(dy: np.ndarray, rows: range) -> np.ndarray:
     """dŷ (36, T, K)."""
-    return _points(dy, (0, 0), _tiles(dy), "output points", grads=True)
+    return _points(dy, (0, 0), rows, _tiles(dy)[1], "output points", grads=True)
 
 
-def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, grads: bool) -> np.ndarray:
+def _points(x: np.ndarray, pad: Sizes, rows: range, tw: int, slot: str, *, grads: bool) -> np.ndarray:
     """The points (36, T, C) of images cut into tiles: of pixels, whose tiles overlap, or of gradients, whose do not."""
-    (N, C, H, W), (th, tw) = x.shape, tiled
-    height, width = (n * TILE + (0 if grads else SIDE - TILE) for n in tiled)
+    (N, C, H, W), th = x.shape, len(rows)
+    height, width = (n * TILE + (0 if grads else SIDE - TILE) for n in (th, tw))
     lines = borrow("channels last", (N, height, width, C), x.dtype)
-    _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, *pad)
+    _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, pad[0] - rows.start * TILE, pad[1])
     points = borrow(slot, (POINTS, N * th * tw, C), x.dtype)
     _to_points(MOST_PIECES, lines, points, grads, N, C, th, tw, height, width)
     return points
@@ -76,11 +79,18 @@ def _tiles(y: np.ndarray) -> Sizes:
     return tuple(-(-o // TILE) for o in y.shape[2:])
 
 
-def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
-    """Slices of the images, each with so many that the points of one have at most MOST_VALUES numbers."""
-    th, tw = _tiles(y)
-    step = max(1, MOST_VALUES // (POINTS * max(x.shape[1], y.shape[1]) * th * tw))
-    return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
+def _batches(x: np.ndarray, y: np.ndarray, group: int) -> list[tuple[slice, range]]:
+    """Cut the work into images and rows of tiles. The points of a batch have about MOST_VALUES numbers.
+
+    A batch is several images, or a few rows of tiles of a single image where that is large. The filters' points are
+    read for each batch, so it may have as many numbers as they have.
+    """
+    (C, K), (th, tw) = (x.shape[1], y.shape[1]), _tiles(y)
+    row, most = POINTS * max(C, K) * tw, max(MOST_VALUES, POINTS * C * K // group)
+    step, strips = max(1, most // (row * th)), -(-row * th // most)
+    rows = -(-th // strips)
+    return [(slice(i, min(len(x), i + step)), range(r, min(th, r + rows)))
+            for i in range(0, len(x), step) for r in range(0, th, rows)]
 
 
 @task
@@ -152,15 +162,22 @@ def _points_to_taps(block, piece):
 
 @task
 def _add_products(block, piece):
-    """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to dŵ."""
-    pixels, grads, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
+    """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to dŵ.
+
+    A few columns of dŷ are copied side by side, and then multiplied with all of x̂. In dŷ itself they are so far apart
+    that they share places of a cache.
+    """
+    pixels, grads, out, memory, offsets, ends, nothing, T, group, C, K, add = values(block, 12)
     p, g = piece // group, piece % group
-    for k in range(0, K, WIDTH):
-        right, columns = grads + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
-        to = out + 4 * ((p * group + g) * C * K + k)
-        for c in range(0, C, ROWS):
-            left, have = pixels + 4 * ((p * T * group + g) * C + c), min(ROWS, C - c)
-            if add:
-                tiles.multiply_and_add(left, 1, have, group * C, right, offsets, T, columns, ends + 8 * c, to)
-            else:
-                tiles.multiply(left, 1, have, group * C, right, offsets, T, columns, nothing, to + 4 * c * K, K)
+    right = memory + 4 * piece * DEPTH * WIDTH
+    for t in range(0, T, DEPTH):
+        deep, at = min(DEPTH, T - t), (p * T + t) * group + g
+        for k in range(0, K, WIDTH):
+            columns, to = min(WIDTH, K - k), out + 4 * ((p * group + g) * C * K + k)
+            pack(grads + 4 * (at * K + k), group * K, deep, columns, right)
+            for c in range(0, C, ROWS):
+                left, have = pixels + 4 * (at * C + c), min(ROWS, C - c)
+                if add or t:
+                    tiles.multiply_and_add(left, 1, have, group * C, right, offsets, deep, columns, ends + 8 * c, to)
+                else:
+                    tiles.multiply(left, 1, have, group * C, right, offsets, deep, columns, nothing, to + 4 * c * K, K)
