@@ -151,7 +151,10 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """Read dy once. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
-    if dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
+    if dy.size == N * K > 0 and dy.flags.c_contiguous:
+        count = pieces(dy.size, K)
+        _add_row_sums(count, dy, out, borrow("row sums", (K,), np.float64), N, K, count)
+    elif dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
         count = pieces(dy.size, K)
         _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
     else:
@@ -172,3 +175,19 @@ def _add_channel_sums(block, piece):
                 of_image += row[j]
             total += of_image
         out[k] += np.float32(total)
+
+
+@task
+def _add_row_sums(block, piece):
+    """out[k] += Σ dy[n, k] over n, for some k: whole rows are added, so that numbers are read in their order."""
+    dy, sums, totals, N, K, count = values(block, 6)
+    first, end = part(K, piece, count)
+    total, out = words.array_at(words.double_pointer(totals + 8 * first), end - first), floats_of(sums, first, end)
+    for k in range(total.size):
+        total[k] = 0
+    for n in range(N):
+        row = floats_of(dy, n * K + first, n * K + end)
+        for k in range(row.size):
+            total[k] += row[k]
+    for k in range(out.size):
+        out[k] += np.float32(total[k])

@@ -117,21 +117,22 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, stride, columns, out, pitch, rows = args
-        source, target = pointer(builder, x), pointer(builder, out)
-        read, written = elements_below(builder, columns), elements_below(builder, rows)
-        last = builder.sub(rows, word(1))
-        lines = []
-        for i in range(VECTOR):  # a row beyond the last may be no memory of ours, so the last is read again
-            row = builder.select(builder.icmp_signed("<", word(i), rows), word(i), last)
-            lines.append(load(builder, builder.gep(source, [builder.mul(row, stride)]), read))
-        turned = _transposed(builder, lines)
+        source, target, read = pointer(builder, x), pointer(builder, out), elements_below(builder, columns)
+
+        def turn(lines: Sequence[Any], written: Any) -> None:
+            loaded = [load(builder, builder.gep(source, [builder.mul(line, stride)]), read) for line in lines]
+            for j, line in enumerate(_transposed(builder, loaded)):
+                with builder.if_then(builder.icmp_signed("<", word(j), columns)):
+                    store(builder, line, builder.gep(target, [builder.mul(word(j), pitch)]), written)
+
         # With AVX2, AMD's processors take longer for a masked store than for one without a mask.
-        with builder.if_else(builder.icmp_signed("==", rows, word(VECTOR))) as (whole, cut):
-            for branch, mask in ((whole, None), (cut, written)):
-                with branch:
-                    for j, line in enumerate(turned):
-                        with builder.if_then(builder.icmp_signed("<", word(j), columns)):
-                            store(builder, line, builder.gep(target, [builder.mul(word(j), pitch)]), mask)
+        with builder.if_else(builder.icmp_signed("==", rows, word(VECTOR))) as (all_exist, some_exist):
+            with all_exist:
+                turn([word(i) for i in range(VECTOR)], None)
+            with some_exist:  # a row beyond the last may be no memory of ours, so the last is read again
+                last = builder.sub(rows, word(1))
+                lines = [builder.select(builder.icmp_signed("<", word(i), rows), word(i), last) for i in range(VECTOR)]
+                turn(lines, elements_below(builder, rows))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 6), make
