@@ -72,29 +72,34 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, o
 def _correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray, *,
                mirrored: bool) -> None:
     th, tw = (-(-o // TILE) for o in out.shape[2:])
-    most = max(1, MOST_VALUES // (POINTS * x.shape[1] * th * tw))  # images at a time
-    for i in range(0, len(x), most):
-        points = _points(x[i:i + most], pad, th, tw)
-        _outputs(points, w, b, group, out[i:i + most], x.shape[1] // group, th, tw, mirrored=mirrored)
+    row = POINTS * x.shape[1] * tw  # numbers of x̂ of a row of tiles
+    images, strips = max(1, MOST_VALUES // (row * th)), -(-row * th // MOST_VALUES)
+    height = -(-th // strips)       # some rows of tiles at a time, where an image is large
+    for i in range(0, len(x), images):
+        for top in range(0, th, height):
+            rows = range(top, min(th, top + height))
+            points = _points(x[i:i + images], pad, rows, tw)
+            _outputs(points, w, b, group, out[i:i + images], x.shape[1] // group, rows, tw, mirrored=mirrored)
 
 
-def _points(x: np.ndarray, pad: Sizes, th: int, tw: int) -> np.ndarray:
-    """x̂ (36, T · C), with a gap behind each point, for th × tw tiles of each image."""
-    N, C, H, W = x.shape
+def _points(x: np.ndarray, pad: Sizes, rows: range, tw: int) -> np.ndarray:
+    """x̂ (36, T · C), with a gap behind each point, for some rows of tw tiles of each image."""
+    (N, C, H, W), th = x.shape, len(rows)
     points = borrow("pixel points", (POINTS, N * th * tw * C + GAP), x.dtype)
     width = tw * TILE + SIDE - TILE
     band = max(1, min(th, (PIXELS // (width * VECTOR) - SIDE + TILE) // TILE))  # rows of tiles laid out at once
     bands = -(-th // band)
     count = min(MOST_PIECES, N * bands * (C // VECTOR))
     lines = borrow("lines", (count, (band * TILE + SIDE - TILE) * width * VECTOR), x.dtype)
-    _to_points(count, x, points, lines, N, C, H, W, th, tw, *pad, points.shape[1], bands, lines.shape[1], count)
+    _to_points(count, x, points, lines, N, C, H, W, th, tw, pad[0] - rows.start * TILE, pad[1], points.shape[1],
+               bands, lines.shape[1], count)
     return points
 
 
-def _outputs(points: np.ndarray, w: np.ndarray, b: np.ndarray, group: int, y: np.ndarray, C: int, th: int, tw: int, *,
-             mirrored: bool) -> None:
-    """y = b + the outputs whose points are x̂ · ŵ; a group has C channels of x̂."""
-    (K, oh, ow), rows = y.shape[1:], len(y) * th  # rows of tiles
+def _outputs(points: np.ndarray, w: np.ndarray, b: np.ndarray, group: int, y: np.ndarray, C: int, here: range,
+             tw: int, *, mirrored: bool) -> None:
+    """y = b + the outputs whose points are x̂ · ŵ, in some rows of tiles; a group has C channels of x̂."""
+    (K, oh, ow), rows = y.shape[1:], len(y) * len(here)  # rows of tiles of all images
     slices, chunks = -(-K // group // WIDTH), -(-C // CHANNELS)
     parts, blocks = -(-tw // TILES), -(-rows // max(1, TILES // tw))  # a block is some rows of tiles, or a part of one
     count = min(MOST_PIECES, group * slices * blocks * parts)
@@ -106,8 +111,8 @@ def _outputs(points: np.ndarray, w: np.ndarray, b: np.ndarray, group: int, y: np
     taken = borrow("slices taken", (places,), np.int64)
     _clear(1, taken, places)
     _slices(count, points, w, b, y, memory, taken, starts(WIDTH, max(chunk, ROWS)), zeros(ROWS), rows, group, C,
-            K // group, th, tw, oh, ow, points.shape[1], slices, chunks, blocks, parts, filter_plane, sum_plane,
-            memory.shape[1], places, mirrored, count)
+            K // group, len(here), here.start * TILE, tw, oh, ow, points.shape[1], slices, chunks, blocks, parts,
+            filter_plane, sum_plane, memory.shape[1], places, mirrored, count)
 
 
 @task
@@ -153,9 +158,12 @@ def _lay_lines(x, H, W, top, height, pw, lines, width):
 
 @task
 def _slices(block, piece):
-    """y = b + w ⋆ x from the points of x, for some slices of the filters and blocks of tiles."""
-    (points, w, b, y, memory, taken, offsets, nothing, rows, group, C, K, th, tw, oh, ow, plane, slices, chunks, blocks,
-     parts, filter_plane, sum_plane, size, places, mirrored, count) = values(block, 27)
+    """y = b + w ⋆ x from the points of x, for some slices of the filters and blocks of tiles.
+
+    An image has th rows of tiles, of which the first begins at row `above` of y.
+    """
+    (points, w, b, y, memory, taken, offsets, nothing, rows, group, C, K, th, above, tw, oh, ow, plane, slices, chunks,
+     blocks, parts, filter_plane, sum_plane, size, places, mirrored, count) = values(block, 28)
     mine = _take(taken, places)
     filters = memory + 4 * mine * size
     sums = filters + 4 * POINTS * filter_plane
@@ -182,10 +190,10 @@ def _slices(block, piece):
                       offsets, nothing, c_end - c, (k_end - k) // VECTOR, sums, sum_plane, q)
         present = here
         for row in range(top, bottom):
-            n, i = row // th, row % th
+            n, h = row // th, above + row % th * TILE
             _write_outputs(sums + 4 * (row - top) * tw * WIDTH, sum_plane, right - left, k_end - k, b + 4 * (g * K + k),
-                           lines, y + 4 * (((n * group + g) * K + k) * oh * ow + i * TILE * ow + left * TILE),
-                           min(TILE, oh - i * TILE), min((right - left) * TILE, ow - left * TILE), oh * ow, ow)
+                           lines, y + 4 * (((n * group + g) * K + k) * oh * ow + h * ow + left * TILE),
+                           min(TILE, oh - h), min((right - left) * TILE, ow - left * TILE), oh * ow, ow)
     words.write(taken + 8 * mine, 0)
 
 
