@@ -5,6 +5,7 @@ import pytest
 from extras import needs_tiles
 
 from minicaffe import kernels
+from minicaffe.kernels import recording
 from minicaffe.kernels.numpy_engine import winograd
 from minicaffe.kernels.winograd_matrices import worthwhile
 
@@ -91,6 +92,7 @@ def by_slices():
     (1, 2, 7, 6, 4, (1, 1), 1),
     (3, 4, 9, 5, 2, (0, 2), 2),
     (2, 1, 13, 26, 5, (2, 0), 1),
+    (1, 1, 6, 3, 2, (1, 1), 1),
     (5, 3, 1, 2, 7, (1, 1), 1),
 ])
 @pytest.mark.parametrize("limits", [{}, {"CHANNELS": 1, "TILES": 3, "PIXELS": 1, "MOST_VALUES": 1}])
@@ -117,6 +119,25 @@ def test_slices_of_filters(case, limits, threads, monkeypatch):
 
     np.testing.assert_allclose(y, want_y, rtol=0, atol=1e-5 * np.abs(want_y).max())
     np.testing.assert_allclose(dx, want_dx, rtol=0, atol=1e-5 * np.abs(want_dx).max())
+
+
+def test_more_threads_than_when_it_was_recorded():
+    """Pieces that find all memory taken wait for it: a recording made for one thread is right on three."""
+    slices, vector = by_slices()
+    draw = np.random.default_rng(3)
+    x, w = (draw.standard_normal(shape).astype(np.float32) for shape in (
+        (1, 2 * vector, 9, 14), (16 * vector, 2 * vector, 3, 3)))
+    b, y = np.ones(len(w), np.float32), np.empty((1, len(w), 9, 14), np.float32)
+    kernels.set_threads(1)
+    with recording.recording() as recorded:
+        slices.correlate(x, w, b, (1, 1), 1, y)
+    want = y.copy()
+    kernels.set_threads(3)
+    for _ in range(50):
+        y.fill(np.nan)
+        recorded.as_function()()
+
+        np.testing.assert_array_equal(want, y)
 
 
 def test_what_slices_are_for():

@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 
+from minicaffe.kernels import shards
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
 from minicaffe.kernels.numba_engine.layout import reach
@@ -30,11 +31,11 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.winograd_matrices import SIDE, TAPS, TILE, line_matrices, worthwhile
 from minicaffe.kernels.workspace import borrow
 
-POINTS = SIDE * SIDE
+POINTS, NINE = SIDE * SIDE, TAPS * TAPS
 FEWEST_CHANNELS = 16    # with fewer channels or filters of a group, or fewer tiles, sliding filters are as quick
 FEWEST_TILES = ROWS
 MOST_WASTE = 2          # the same where tiles have more than so many times the outputs that are wanted
-CHANNELS = 64           # at most so many channels of a slice are transformed at a time
+CHANNELS = 128          # at most so many channels of a slice are transformed at a time
 TILES = 64              # at most so many tiles are a block
 PIXELS = 1 << 14        # numbers of an image's channels that are laid out at a time: the first cache holds them
 GAP = 16                # numbers between the parts for two points: else these would compete for places in the cache
@@ -71,41 +72,47 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, o
 def _correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray, *,
                mirrored: bool) -> None:
     th, tw = (-(-o // TILE) for o in out.shape[2:])
-    most = max(1, MOST_VALUES // (POINTS * x.shape[1] * th * tw))  # images at a time
-    for i in range(0, len(x), most):
-        points = _points(x[i:i + most], pad, th, tw)
-        _outputs(points, w, b, group, out[i:i + most], x.shape[1] // group, th, tw, mirrored=mirrored)
+    row = POINTS * x.shape[1] * tw  # numbers of x̂ of a row of tiles
+    images, strips = max(1, MOST_VALUES // (row * th)), -(-row * th // MOST_VALUES)
+    height = -(-th // strips)       # some rows of tiles at a time, where an image is large
+    for i in range(0, len(x), images):
+        for top in range(0, th, height):
+            rows = range(top, min(th, top + height))
+            points = _points(x[i:i + images], pad, rows, tw)
+            _outputs(points, w, b, group, out[i:i + images], x.shape[1] // group, rows, tw, mirrored=mirrored)
 
 
-def _points(x: np.ndarray, pad: Sizes, th: int, tw: int) -> np.ndarray:
-    """x̂ (36, T · C), with a gap behind each point, for th × tw tiles of each image."""
-    N, C, H, W = x.shape
+def _points(x: np.ndarray, pad: Sizes, rows: range, tw: int) -> np.ndarray:
+    """x̂ (36, T · C), with a gap behind each point, for some rows of tw tiles of each image."""
+    (N, C, H, W), th = x.shape, len(rows)
     points = borrow("pixel points", (POINTS, N * th * tw * C + GAP), x.dtype)
     width = tw * TILE + SIDE - TILE
     band = max(1, min(th, (PIXELS // (width * VECTOR) - SIDE + TILE) // TILE))  # rows of tiles laid out at once
     bands = -(-th // band)
     count = min(MOST_PIECES, N * bands * (C // VECTOR))
     lines = borrow("lines", (count, (band * TILE + SIDE - TILE) * width * VECTOR), x.dtype)
-    _to_points(count, x, points, lines, N, C, H, W, th, tw, *pad, points.shape[1], bands, lines.shape[1], count)
+    _to_points(count, x, points, lines, N, C, H, W, th, tw, pad[0] - rows.start * TILE, pad[1], points.shape[1],
+               bands, lines.shape[1], count)
     return points
 
 
-def _outputs(points: np.ndarray, w: np.ndarray, b: np.ndarray, group: int, y: np.ndarray, C: int, th: int, tw: int, *,
-             mirrored: bool) -> None:
-    """y = b + the outputs whose points are x̂ · ŵ; a group has C channels of x̂."""
-    (K, oh, ow), rows = y.shape[1:], len(y) * th  # rows of tiles
+def _outputs(points: np.ndarray, w: np.ndarray, b: np.ndarray, group: int, y: np.ndarray, C: int, here: range,
+             tw: int, *, mirrored: bool) -> None:
+    """y = b + the outputs whose points are x̂ · ŵ, in some rows of tiles; a group has C channels of x̂."""
+    (K, oh, ow), rows = y.shape[1:], len(y) * len(here)  # rows of tiles of all images
     slices, chunks = -(-K // group // WIDTH), -(-C // CHANNELS)
     parts, blocks = -(-tw // TILES), -(-rows // max(1, TILES // tw))  # a block is some rows of tiles, or a part of one
     count = min(MOST_PIECES, group * slices * blocks * parts)
     chunk, longest = -(-C // VECTOR // chunks) * VECTOR, -(-tw // parts)
     filter_plane, sum_plane = chunk * WIDTH + GAP, -(-rows // blocks) * longest * WIDTH + GAP
-    line_size = max(TILE * TILE * longest + VECTOR, TAPS * TAPS * VECTOR) * VECTOR
-    memory = borrow("slices", (count, POINTS * (filter_plane + sum_plane) + line_size), y.dtype)
-    taken = borrow("slices taken", (count,), np.int64)
-    _clear(1, taken, count)
+    line_size = max(TILE * TILE * longest + VECTOR, NINE * WIDTH) * VECTOR
+    places = min(count, shards.threads())
+    memory = borrow("slices", (places, POINTS * (filter_plane + sum_plane) + line_size), y.dtype)
+    taken = borrow("slices taken", (places,), np.int64)
+    _clear(1, taken, places)
     _slices(count, points, w, b, y, memory, taken, starts(WIDTH, max(chunk, ROWS)), zeros(ROWS), rows, group, C,
-            K // group, th, tw, oh, ow, points.shape[1], slices, chunks, blocks, parts, filter_plane, sum_plane,
-            memory.shape[1], mirrored, count)
+            K // group, len(here), here.start * TILE, tw, oh, ow, points.shape[1], slices, chunks, blocks, parts,
+            filter_plane, sum_plane, memory.shape[1], places, mirrored, count)
 
 
 @task
@@ -151,14 +158,13 @@ def _lay_lines(x, H, W, top, height, pw, lines, width):
 
 @task
 def _slices(block, piece):
-    """y = b + w ⋆ x from the points of x, for some slices of the filters and blocks of tiles."""
-    (points, w, b, y, memory, taken, offsets, nothing, rows, group, C, K, th, tw, oh, ow, plane, slices, chunks, blocks,
-     parts, filter_plane, sum_plane, size, mirrored, count) = values(block, 26)
-    # A piece uses the first memory that no other piece has, so that a thread finds in its cache what it wrote before.
-    # There always is one, since there are as many as pieces.
-    mine = 0
-    while not words.replace(taken + 8 * mine, 0, 1):
-        mine += 1
+    """y = b + w ⋆ x from the points of x, for some slices of the filters and blocks of tiles.
+
+    An image has th rows of tiles, of which the first begins at row `above` of y.
+    """
+    (points, w, b, y, memory, taken, offsets, nothing, rows, group, C, K, th, above, tw, oh, ow, plane, slices, chunks,
+     blocks, parts, filter_plane, sum_plane, size, places, mirrored, count) = values(block, 28)
+    mine = _take(taken, places)
     filters = memory + 4 * mine * size
     sums = filters + 4 * POINTS * filter_plane
     lines = sums + 4 * POINTS * sum_plane
@@ -175,45 +181,62 @@ def _slices(block, piece):
             c, c_end = part_in_steps(C, VECTOR, q, chunks)
             if chunks > 1 or here != present:
                 if mirrored:
-                    _transform_mirrored(w + 4 * ((g * C + c) * K + k) * TAPS * TAPS, K, c_end - c, k_end - k, lines,
+                    _transform_mirrored(w + 4 * ((g * C + c) * K + k) * NINE, K, c_end - c, k_end - k, lines,
                                         filters, filter_plane)
                 else:
-                    _transform_filters(w + 4 * ((g * K + k) * C + c) * TAPS * TAPS, C, c_end - c, k_end - k, lines,
+                    _transform_filters(w + 4 * ((g * K + k) * C + c) * NINE, C, c_end - c, k_end - k, lines,
                                        filters, filter_plane)
             _multiply(points + 4 * (t * group * C + g * C + c), plane, group * C, t_end - t, filters, filter_plane,
                       offsets, nothing, c_end - c, (k_end - k) // VECTOR, sums, sum_plane, q)
         present = here
         for row in range(top, bottom):
-            n, i = row // th, row % th
+            n, h = row // th, above + row % th * TILE
             _write_outputs(sums + 4 * (row - top) * tw * WIDTH, sum_plane, right - left, k_end - k, b + 4 * (g * K + k),
-                           lines, y + 4 * (((n * group + g) * K + k) * oh * ow + i * TILE * ow + left * TILE),
-                           min(TILE, oh - i * TILE), min((right - left) * TILE, ow - left * TILE), oh * ow, ow)
+                           lines, y + 4 * (((n * group + g) * K + k) * oh * ow + h * ow + left * TILE),
+                           min(TILE, oh - h), min((right - left) * TILE, ow - left * TILE), oh * ow, ow)
     words.write(taken + 8 * mine, 0)
+
+
+@helper
+def _take(taken, places):
+    """Return a place in memory that no other piece has; the first that is free, so that a cache may still hold it.
+
+    There are as many as there were threads when the call was recorded. If there are more threads now, a piece may wait
+    for another to end.
+    """
+    mine = 0
+    while not words.replace(taken + 8 * mine, 0, 1):
+        mine += 1
+        if mine == places:
+            mine = 0
+            words.pause()
+    return mine
 
 
 @helper
 def _transform_filters(w, C, channels, K, taps, filters, plane):
     """ŵ (36, channels, WIDTH) = G w Gᵀ, for K filters and some of their C channels."""
-    for k in range(0, K, VECTOR):
-        for c in range(0, channels, VECTOR):
-            for i in range(0, TAPS * TAPS * VECTOR, VECTOR):
-                transpose_tile(w + 4 * ((k * C + c) * TAPS * TAPS + i), C * TAPS * TAPS, VECTOR, taps + 4 * i * VECTOR,
+    for c in range(0, channels, VECTOR):
+        for k in range(0, K, VECTOR):
+            for i in range(0, NINE * VECTOR, VECTOR):
+                transpose_tile(w + 4 * ((k * C + c) * NINE + i), C * NINE, VECTOR, taps + 4 * (k * NINE + i) * VECTOR,
                                VECTOR, VECTOR)
-            for m in range(VECTOR):
-                _filters_to_points(taps + 4 * m * TAPS * TAPS * VECTOR, TAPS * VECTOR, VECTOR,
+        for m in range(VECTOR):  # all filters of a channel, one after the other: so the cache gets whole lines to write
+            for k in range(0, K, VECTOR):
+                _filters_to_points(taps + 4 * (k + m) * NINE * VECTOR, TAPS * VECTOR, VECTOR,
                                    filters + 4 * ((c + m) * WIDTH + k), SIDE * plane, plane, 0)
 
 
 @helper
-def _transform_mirrored(w, K, channels, filters_here, taps, filters, plane):
+def _transform_mirrored(w, K, channels, here, taps, filters, plane):
     """Do the same for mirrored filters, which lie in w the other way round: K of them for each channel."""
     for c in range(channels):
-        for k in range(0, filters_here, VECTOR):
-            for i in range(0, TAPS * TAPS, VECTOR):
-                transpose_tile(w + 4 * ((c * K + k) * TAPS * TAPS + i), TAPS * TAPS, min(VECTOR, TAPS * TAPS - i),
-                               taps + 4 * i * VECTOR, VECTOR, VECTOR)
-            _filters_to_points(taps + 4 * (TAPS * TAPS - 1) * VECTOR, -TAPS * VECTOR, -VECTOR,
-                               filters + 4 * (c * WIDTH + k), SIDE * plane, plane, 0)
+        for k in range(0, here, VECTOR):
+            for i in range(0, NINE, VECTOR):
+                transpose_tile(w + 4 * ((c * K + k) * NINE + i), NINE, min(VECTOR, NINE - i), taps + 4 * i * VECTOR,
+                               VECTOR, VECTOR)
+            _filters_to_points(taps + 4 * (NINE - 1) * VECTOR, -TAPS * VECTOR, -VECTOR, filters + 4 * (c * WIDTH + k),
+                               SIDE * plane, plane, 0)
 
 
 @helper
@@ -246,6 +269,10 @@ def _write_outputs(sums, plane, T, K, b, lines, y, height, width, image, ow):
             _points_to_outputs(sums + 4 * (t * WIDTH + k), SIDE * plane, plane, lines + 4 * t * TILE * VECTOR,
                                T * TILE * VECTOR, VECTOR, b + 4 * k)
         for h in range(height):
-            for v in range(0, width, VECTOR):
+            for at in range(0, width, VECTOR):
+                # Whole vectors are quicker to write than parts. So the last of a row repeats numbers of the one before,
+                # and that of a short row runs into the rows below it, which are written later.
+                v = max(0, min(at, width - VECTOR))
+                have = width - v + (height - 1 - h) * ow if width == ow else width - v
                 transpose_tile(lines + 4 * (h * T * TILE + v) * VECTOR, VECTOR, VECTOR,
-                               y + 4 * (k * image + h * ow + v), image, min(VECTOR, width - v))
+                               y + 4 * (k * image + h * ow + v), image, min(VECTOR, have))
