@@ -33,7 +33,7 @@ class Pair:
     """A solver that replays and one that does not, with the same weights and inputs."""
 
     def __init__(self, net, fields="", **options):
-        text = f'net_param {{ {net} }} base_lr: 0.05 lr_policy: "inv" gamma: 0.1 power: 0.7 random_seed: 3 {fields}'
+        text = f'net_param {{ {net} }} base_lr: 1e-6 lr_policy: "inv" gamma: 0.1 power: 0.7 random_seed: 3 {fields}'
         self.played, self.plain = (get_solver(proto_text.parse(text, SolverParameter()), **options) for _ in range(2))
         self.plain.net.replay = False
         self.nets = self.played.net, self.plain.net
