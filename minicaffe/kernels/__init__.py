@@ -53,7 +53,7 @@ from minicaffe.kernels.definitions.regions import (
     region_vote_grad,
 )
 from minicaffe.kernels.definitions.resizing import interpolate, interpolate_grad, repeat_pixels
-from minicaffe.kernels.definitions.softmax import softmax, softmax_grad
+from minicaffe.kernels.definitions.softmax import class_loss, class_loss_grad, softmax, softmax_grad
 from minicaffe.kernels.definitions.update import (
     adadelta_update,
     adagrad_update,
@@ -157,4 +157,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     """Return the names that an editor's completion shows."""
+    "class_loss",
+    "class_loss_grad",
     return list(__all__)

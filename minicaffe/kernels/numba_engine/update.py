@@ -49,7 +49,7 @@ def _decay(block):
 @helper
 def _number(block, i):
     """Number i of the rule, in float64; the first is the rate."""
-    return words.number(words.ints(block[NUMBERS], i + 1)[i])
+    return words.doubles(block[NUMBERS], i + 1)[i]
 
 
 @helper
