@@ -83,6 +83,8 @@ __all__ = [
     "available_engines",
     "ave_pool",
     "ave_pool_grad",
+    "class_loss",
+    "class_loss_grad",
     "clip",
     "clock",
     "col2im",
@@ -157,6 +159,4 @@ __all__ = [
 
 def __dir__() -> list[str]:
     """Return the names that an editor's completion shows."""
-    "class_loss",
-    "class_loss_grad",
     return list(__all__)

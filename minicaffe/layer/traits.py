@@ -35,7 +35,7 @@ class Traits:
                     right, or "yes or no", where each score is the answer to a question of its own; '' for neither
 
     `recordable`, `recordable_backward` and `can_dry_run` are not inherited, for a subclass may do more than its base:
-    it says so itself. A layer for which one of the first two depends on its parameters sets it on `self`.
+    it says so itself. A layer for which one of them depends on its parameters sets it on `self`.
     """
 
     is_input: ClassVar[bool] = False
@@ -46,7 +46,7 @@ class Traits:
     side_effects: ClassVar[bool] = False
     recordable: bool = False
     recordable_backward: bool = False
-    can_dry_run: ClassVar[bool] = False
+    can_dry_run: bool = False
     decides: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:

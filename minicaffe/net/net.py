@@ -23,6 +23,7 @@ from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
 from minicaffe.showing import Shown
 
+
 class Net(Running, Shown):
     """The layers of a NetParameter in order, with the blobs between them.
 

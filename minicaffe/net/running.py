@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from minicaffe.errors import NetError
 from minicaffe.net import debug_info, hooks
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from minicaffe.blob import Blob
     from minicaffe.layer import Layer
     from minicaffe.net.backward_plan import BackwardPlan
+    from minicaffe.net.net import Net
 
 
 class Running:
@@ -67,7 +68,7 @@ class Running:
         else:
             self._passes()[1].run(first, last, cuts)
         if self.debug_info and start is None and stop is None:  # Caffe: only after a whole pass
-            debug_info.print_norms(self)  # type: ignore[arg-type]
+            debug_info.print_norms(cast("Net", self))
 
     def forward_backward(self) -> float:
         """Run one pass forward and one backward. Return the total loss."""
@@ -123,8 +124,8 @@ class Running:
     def _passes(self) -> tuple[ForwardPasses, BackwardPasses]:
         """Return the recorded passes."""
         if self._recorded is None:
-            forward = TestPasses if self.phase == TEST else ForwardPasses
-            self._recorded = forward(self), BackwardPasses(self)
+            net = cast("Net", self)
+            self._recorded = (TestPasses if self.phase == TEST else ForwardPasses)(net), BackwardPasses(net)
         return self._recorded
 
     def __getstate__(self) -> dict[str, Any]:

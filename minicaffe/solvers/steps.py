@@ -18,7 +18,6 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.kernels.recording import Recording, recording
 from minicaffe.net.param_sharing import Param
-from minicaffe.solvers.rule import Rule
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver

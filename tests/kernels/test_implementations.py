@@ -296,7 +296,8 @@ def class_loss_grads(normal):
         yield p, draw.integers(p.shape[1], size=own.size).astype(np.int32), dy, 3.0, 1.25, normal(*p.shape)
 
 
-OTHERS = {"class_loss": class_losses, "class_loss_grad": class_loss_grads, "interpolate": interpolations, "interpolate_grad": interpolation_grads, "repeat_pixels": repeats,
+OTHERS = {"class_loss": class_losses, "class_loss_grad": class_loss_grads, "interpolate": interpolations,
+          "interpolate_grad": interpolation_grads, "repeat_pixels": repeats,
           "prelu": prelus, **{name: regions_of(name) for name in REGIONS},
           "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
@@ -415,7 +416,8 @@ def test_no_kernel_is_left_out():
 
 
 ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> relative and absolute error
-    "softmax": (1e-6, 0), "class_loss": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
+    **dict.fromkeys(("softmax", "class_loss"), (1e-6, 0)),
+    **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
     **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
                      "interpolate_grad", "region_vote", "region_samples_grad"), (0, 1e-6)),
     **dict.fromkeys(("correlate", "correlate_data_grad", "correlate_weight_grad"), (0, 2e-5))}

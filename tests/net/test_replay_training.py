@@ -293,18 +293,18 @@ def test_a_layer_of_a_user_in_the_middle(doubled, monkeypatch):
 
 
 def test_a_method_put_in_the_place_of_the_classes():
-    """A layer whose `forward` or `backward` a program has wrapped is called, also when that was done after recording."""
+    """A wrapper that a program has put around `forward` or `backward` of a layer is called, also after recording."""
     pair = Pair(LENET)
     pair.warm()
     seen = []
     for net in pair.nets:
         one = net.layers[net.layer_index("r")]
-        for name in ("forward", "backward"):
-            def wrapped(*blobs, plain=getattr(one, name), name=name):
-                seen.append(name)
+        for plain in (one.forward, one.backward):
+            def wrapped(*blobs, plain=plain):
+                seen.append(plain)
                 plain(*blobs)
 
-            setattr(one, name, wrapped)
+            setattr(one, plain.__name__, wrapped)
         pair.warm(2)
 
     assert 12 == len(seen)

@@ -47,7 +47,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     bottoms = (2, 3)
     tops = (1, 2)
     backward_reads = ()
-    recordable = recordable_backward = True
+    recordable = recordable_backward = can_dry_run = True
     default_normalization = "VALID"
     contains = "Softmax"
     decides = "one class"
@@ -69,7 +69,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         # the usual case: each cell counts once, so that the cells follow from the shapes
         self.alike = not (self.unclipped or self.param.focal_gamma or self.ignore_label is not None
                           or self.class_weight is not None or self._has_weight_bottom(bottom))
-        self.recordable = self.recordable_backward = self.alike
+        self.recordable = self.recordable_backward = self.can_dry_run = self.alike
         if self.alike:
             self.cells = self.cells_alike(cells, self.outer)
 
