@@ -49,8 +49,9 @@ class Steps:
             self._record(solver, params, arrays)
             self._arrays = flat
             return
-        for param, (w, dw, *_) in zip(params, arrays, strict=True):
-            solver.regularize(param, w, dw)
+        if solver.divisor != 1 or solver.param.regularization_type == "L1":  # else there is nothing to do before
+            for param, (w, dw, *_) in zip(params, arrays, strict=True):
+                solver.regularize(param, w, dw)
         for numbers, rate in zip(self._numbers, rates, strict=True):
             numbers[:] = array("d", rules[rate].numbers)
         self._play()
