@@ -94,10 +94,11 @@ def test_same_bits(threads):
     Pair(LENET, "momentum: 0.9 weight_decay: 0.01").warm(6)
 
 
-def test_what_runs_in_python(monkeypatch):
-    """From the fourth step on nothing but recordings run."""
+@pytest.mark.parametrize("iter_size", [1, 2])
+def test_what_runs_in_python(iter_size, monkeypatch):
+    """From the fifth step on nothing but recordings run, whether diffs are cleared before a pass or not."""
     needs_tiles()
-    pair = Pair(LENET)
+    pair = Pair(LENET, f"iter_size: {iter_size}")
     pair.warm(4)
     ran = count_runs(pair.played.net, monkeypatch)
     pair.check()
@@ -199,6 +200,17 @@ def test_passes_by_hand():
         passes(pair, lambda n: n.forward("b", "c"), lambda n: n.params["a"][0].diff.fill(3), lambda n: n.backward())
         passes(pair, lambda n: n.clear_param_diffs(), lambda n: n.blobs["b"].clear_diff(), lambda n: n.backward("b"))
         passes(pair, lambda n: n.update(), lambda n: n.forward_backward())
+
+
+def test_a_diff_that_counts_as_zeros_now_and_then():
+    """A program may clear the diff of any blob before some passes; a later look at it shows what the pass wrote."""
+    pair = Pair(LENET)
+    for step in range(9):
+        pair.feed()
+        passes(pair, lambda n: n.clear_param_diffs(), lambda n: n.forward(),
+               lambda n, step=step: n.blobs["b"].clear_diff() if step % 4 == 0 else None,
+               lambda n, step=step: n.params["f"][0].clear_diff() if step % 3 else n.params["f"][0].diff.fill(1),
+               lambda n: n.backward())
 
 
 def test_a_loss_weight_may_change():
