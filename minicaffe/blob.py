@@ -28,15 +28,17 @@ class Storage:
     """A flat buffer that blobs may share. It never shrinks; to grow, it is replaced by a larger one.
 
     The buffer is made, full of zeros, when it is first asked for. So a diff that is never read costs nothing.
-    `cleared` says that the buffer counts as zeros, though they have not been written into it.
+    `cleared` says that the buffer counts as zeros, though they have not been written into it. `fills` counts how often
+    they have been, so that a recording of a pass knows whether the pass has done so.
     """
 
-    __slots__ = ("buffer", "cleared", "dtype")
+    __slots__ = ("buffer", "cleared", "dtype", "fills")
 
     def __init__(self, dtype: type) -> None:
         self.dtype = dtype
         self.buffer: np.ndarray | None = None
         self.cleared = False
+        self.fills = 0
 
     def view(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return the first `prod(shape)` elements as an array of `shape`."""
@@ -59,6 +61,7 @@ class Storage:
         if self.buffer is not None:
             self.buffer.fill(0)
         self.cleared = False
+        self.fills += 1
 
 
 class Blob(Shown):

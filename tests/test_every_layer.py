@@ -24,7 +24,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import recording
 from minicaffe.layer import Layer, create, layer_class, limits, registered_types
-from minicaffe.proto import TEST, LayerParameter, text
+from minicaffe.proto import TEST, TRAIN, LayerParameter, text
 from minicaffe.testing import check_gradient
 from minicaffe.testing.whole_layer import check_kept, check_writes
 
@@ -291,14 +291,15 @@ def test_engines_agree(case, each_engine, tmp_path):
 def replaying() -> Iterator[Any]:
     """Yield each case in which the layer is `recordable`, with whether it runs in place and whether backward is run.
 
-    A layer with some parameters may be recordable while one of the same type with others is not.
+    A layer with some parameters may be recordable while one of the same type with others is not. Those that run
+    backward are of TRAIN, the others of TEST.
     """
     with TemporaryDirectory() as folder:
         for case, in_place, backward in product(CASES, (False, True), (True, False)):
             cls = layer_class(case.type)
             if "replay" in case.skip or not cls.recordable or (in_place and not cls.in_place):
                 continue
-            bench = Bench(case, Path(folder), in_place=in_place, phase=TEST)
+            bench = Bench(case, Path(folder), in_place=in_place, phase=TRAIN if backward else TEST)
             bench.layer.runs_backward = backward
             bench.layer.Reshape(bench.bottom, bench.top)
             if bench.layer.recordable:
@@ -317,19 +318,26 @@ def test_every_type_that_replays_does_so():
 
 
 @pytest.mark.parametrize(("case", "in_place", "backward"), REPLAYING)
-def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numba):
+def test_a_recording_stands_for_a_layer(case, in_place, backward, tmp_path, numba, monkeypatch):
     """The recording of a `recordable` layer, run on other values, gives the same bits as a forward pass.
 
-    So does the backward pass after it."""
+    So does the backward pass after it, which is a recording, too, where the layer is `recordable_backward`."""
     if case.type in ("Convolution", "Deconvolution", "InnerProduct"):
         needs_tiles()
-    fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
+    phase = TRAIN if backward else TEST
+    fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=phase) for _ in range(2))
     fresh.layer.runs_backward = bench.layer.runs_backward = backward
     bench.forward()
     with recording.recording() as recorded:
         bench.layer.Forward(bench.bottom, bench.top)
 
     assert recorded.usable
+    if backward and bench.layer.recordable_backward:
+        bench.backward()
+        with recording.recording() as back:
+            bench.layer.Backward(bench.top, bench.asked, bench.bottom)
+        if back.usable:  # else it calls a kernel that is not compiled, and no net plays it
+            monkeypatch.setattr(bench.layer, "Backward", lambda *blobs: back.as_function()())
     for one in (fresh, bench):
         one.change()
     want = fresh.run() if backward else fresh.forward()

@@ -61,7 +61,7 @@ from minicaffe.kernels.definitions.regions import (
     region_vote_grad,
 )
 from minicaffe.kernels.definitions.resizing import interpolate, interpolate_grad, repeat_pixels
-from minicaffe.kernels.definitions.softmax import softmax, softmax_grad
+from minicaffe.kernels.definitions.softmax import class_loss, class_loss_grad, softmax, softmax_grad
 from minicaffe.kernels.definitions.update import (
     adadelta_update,
     adagrad_update,
@@ -91,6 +91,8 @@ __all__ = [
     "available_engines",
     "ave_pool",
     "ave_pool_grad",
+    "class_loss",
+    "class_loss_grad",
     "clip",
     "clock",
     "col2im",

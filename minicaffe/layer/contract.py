@@ -126,6 +126,16 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
 
     # --- what a layer may write ------------------------------------------------------------------
 
+    def check_values(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Raise LayerError for values that the kernels of `forward` have found to be wrong, such as labels."""
+
+    def recorded_numbers(self) -> tuple[float, ...]:
+        """Return the numbers that change while shapes stay, and with which the layer calls kernels.
+
+        A recording of the layer holds only as long as they are the same.
+        """
+        return ()
+
     def allow_force_backward(self, bottom_index: int) -> bool:
         """Return whether the net's force_backward may ask for the diff of this bottom."""
         return True
@@ -191,6 +201,11 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self.Reshape(bottom, top)  # Caffe: before each pass, for the bottoms may have other shapes now
         with np.errstate(all="ignore"):  # as in Caffe, ∞ and NaN are computed with; the solver watches for them
             self.forward(bottom, top)
+        return self.conclude(bottom, top)
+
+    def conclude(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
+        """Do the rest of `Forward`, also where a recording has run in the place of `forward`. Return the loss."""
+        self.check_values(bottom, top)
         loss = 0.0
         for blob, weight in zip(top, self.loss_weights, strict=True):
             if weight:

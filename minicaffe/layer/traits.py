@@ -25,16 +25,17 @@ class Traits:
     passes_on       it copies the numbers of its bottom and computes nothing new from them, as Split and Dropout do
     shapes_alone    its tops follow from the shapes of its bottoms alone, so no gradient is asked for them
     side_effects    its forward pass does more than write its tops: it measures statistics or writes a file
-    recordable      at TEST, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs and of
-                    `scratch`, so that a Net may record the calls and make them without the layer
+    recordable      in both phases, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs
+                    and of `scratch`, so that a Net may record the calls and make them without the layer
+    recordable_backward    the same for `backward`, which then reads nothing of a pass but this memory
     can_dry_run     in both phases, `forward` and `backward` are nothing but kernel calls, and the kernels borrow
                     memory: a dry run finds out how much
 
     decides         what the scores in bottom[0] decide: "one class", where each score is for a class and one class is
                     right, or "yes or no", where each score is the answer to a question of its own; '' for neither
 
-    `recordable` and `can_dry_run` are not inherited, for a subclass may do more than its base: it says so itself. A
-    layer for which `recordable` depends on its parameters sets it on `self`.
+    `recordable`, `recordable_backward` and `can_dry_run` are not inherited, for a subclass may do more than its base:
+    it says so itself. A layer for which one of them depends on its parameters sets it on `self`.
     """
 
     is_input: ClassVar[bool] = False
@@ -44,12 +45,14 @@ class Traits:
     shapes_alone: ClassVar[bool] = False
     side_effects: ClassVar[bool] = False
     recordable: bool = False
+    recordable_backward: bool = False
     can_dry_run: bool = False
     decides: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.recordable = cls.__dict__.get("recordable", False)
+        cls.recordable_backward = cls.__dict__.get("recordable_backward", False)
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
 
     def gradient_to(self, j: int) -> bool:

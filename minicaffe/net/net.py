@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,17 +16,15 @@ from minicaffe.layer import Layer, create, source_of, warn_of_undeclared
 from minicaffe.log import At, log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, prior_boxes, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
-from minicaffe.net.replay import RecordedPasses
+from minicaffe.net.running import Running
 from minicaffe.passes.filter import warn_of_state
 from minicaffe.passes.insert_splits import rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
 from minicaffe.showing import Shown
 
-Hook = Callable[[int], None]
 
-
-class Net(Shown):
+class Net(Running, Shown):
     """The layers of a NetParameter in order, with the blobs between them.
 
     definition    a prototxt or YAML file, or a NetParameter
@@ -57,11 +55,11 @@ class Net(Shown):
                       reads
     plan              which layers and bottoms run backward
     before_layer, after_layer           lists of functions that are called with a layer's index, before and after it
-                                        runs forward
+                                        runs forward; `hooks.at` makes one that is called for some layers alone
     before_backward, after_backward     the same for backward
     draws             the generators of the layers; a Solver tells it which pass runs, by `draws.during`
-    replay            at TEST, the net may replay recorded kernel calls instead of running its layers (replay.py). Set
-                      it to False to run each layer, for instance after you changed attributes of a layer
+    replay            the net may replay recorded kernel calls instead of running its layers (replay.py). Set it to
+                      False to run each layer, for instance after you changed attributes of a layer
     debug_info        whether the mean absolute value of each blob is printed; `set_debug_info` changes it
 
     Raises ProtoError, NetError or LayerError, with the definition's file and line where they are known.
@@ -76,11 +74,7 @@ class Net(Shown):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
         self.allow_python, self.reuse_memory, self.skip_bad = allow_python, reuse_memory, skip_bad
-        self.before_layer: list[Hook] = []
-        self.after_layer: list[Hook] = []
-        self.before_backward: list[Hook] = []
-        self.after_backward: list[Hook] = []
-        self.replay = True
+        self.prepare_to_run()
         self.draws = rng.PassDraws()
         self.loaded: weight_files.Report | None = None
         given, self._location = location.read(definition, location.outside(phase, level, stages))
@@ -97,7 +91,6 @@ class Net(Shown):
             self._name_everything()
             if reuse_memory:
                 memory_plan.apply(self, keep)
-            self._replay = RecordedPasses(self)
             self.set_debug_info(self.param.debug_info)
             log(At.NET_DONE, "Network initialization done.")
         if stored:  # outside the block: an error here is about a weight file, and has no line of the definition
@@ -199,60 +192,7 @@ class Net(Shown):
         for name in self.outputs:
             log(At.NET_OUTPUT, f"This network produces output {name}")
 
-    # --- running -----------------------------------------------------------------------------------
-
-    def forward(self, start: int | str | None = None, stop: int | str | None = None) -> float:
-        """Run the layers from `start` to `stop` forward (indices or names, both included). Return the total loss."""
-        return self.forward_pass(start, stop)
-
-    def backward(self, start: int | str | None = None, stop: int | str | None = None) -> None:
-        """Run the layers from `start` down to `stop` backward (indices or names, both included)."""
-        self.backward_pass(start, stop)
-
-    def forward_pass(self, start: int | str | None = None, stop: int | str | None = None) -> float:
-        """Do what `forward` does, under a name that no subclass overrides.
-
-        In pycaffe's Net, `forward` and `backward` take and return arrays. A Solver trains such a net too, by this.
-        """
-        first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
-        # Only passes at TEST are recorded, and a replay runs no layers around which hooks could be called.
-        if not self.replay or self.phase != TEST or self.before_layer or self.after_layer:
-            return self.run(first, last)
-        return self._replay.forward(first, last)
-
-    def run(self, first: int, last: int) -> float:
-        """Run the layers `first` to `last` forward one by one, without a recording. Return the total loss."""
-        loss = 0.0
-        for i in range(first, last + 1):
-            for hook in self.before_layer:
-                hook(i)
-            with self._located(i):
-                loss += self.layers[i].Forward(self.bottoms[i], self.tops[i])
-            for hook in self.after_layer:
-                hook(i)
-        return loss
-
-    def backward_pass(self, start: int | str | None = None, stop: int | str | None = None) -> None:
-        """Do what `backward` does, under a name that no subclass overrides."""
-        if self.reuse_memory:
-            raise NetError(f"net {self.name!r} was made with reuse_memory: it keeps nothing that backward could read")
-        first, last = self._index(start, len(self.layers) - 1), self._index(stop, 0)
-        for i in range(first, last - 1, -1):
-            for hook in self.before_backward:
-                hook(i)
-            if self.plan.layers[i]:
-                with self._located(i):
-                    self.layers[i].Backward(self.tops[i], self.plan.bottoms[i], self.bottoms[i])
-            for hook in self.after_backward:
-                hook(i)
-        if self.debug_info and start is None and stop is None:  # Caffe: only after a whole pass
-            debug_info.print_norms(self)
-
-    def forward_backward(self) -> float:
-        """Run one pass forward and one backward. Return the total loss."""
-        loss = self.forward_pass()
-        self.backward_pass()
-        return loss
+    # --- besides running (running.py) ----------------------------------------------------------------
 
     def reshape(self, start: int | str | None = None, stop: int | str | None = None) -> None:
         """Compute the shapes of all blobs from those of the inputs, or only in the layers `start` to `stop`."""
@@ -381,14 +321,6 @@ class Net(Shown):
         for source in filter(None, map(source_of, self.layers[:i])):
             if len(source.keys) in batches and sample < len(source.keys):
                 error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_replay": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy (copy.deepcopy) makes new recordings, for the original's compute in the original's memory."""
-        vars(self).update(state)
-        self._replay = RecordedPasses(self)
 
     def in_short(self) -> str:
         """Return what `repr` shows."""

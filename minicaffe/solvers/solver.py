@@ -6,9 +6,9 @@ In each iteration a gradient goes this way, each step of which is one method her
     summed      `_backward`     the gradients of these passes add up in the diffs
     clipped     `_clip`         all gradients together are scaled down where their norm is above clip_gradients
     averaged    `_average`      the sum is divided by iter_size
-    decayed     `_decay`        weight decay is added
+    decayed     `_decay`        L1 weight decay is added
     rule        `rule`          the solver type's formula turns the gradient into a step
-    applied     `_apply`        the step is taken from the weights
+    applied     `Steps`         L2 weight decay is added, and the step is taken from the weights
 
 A solver type writes `rule` alone. When to test, to display and to take a snapshot is decided here, too.
 """
@@ -25,6 +25,7 @@ import numpy as np
 from minicaffe import kernels, rng
 from minicaffe.log import At, log, number
 from minicaffe.net import Net
+from minicaffe.net.param_sharing import Param
 from minicaffe.proto import text
 from minicaffe.showing import Shown
 from minicaffe.solvers import checks, lr_policy, nets
@@ -37,6 +38,7 @@ from minicaffe.solvers.resume.keep import Keep
 from minicaffe.solvers.rule import Rule
 from minicaffe.solvers.schedule import criterion, epochs, report
 from minicaffe.solvers.schedule.iter_size import Passes
+from minicaffe.solvers.steps import Steps
 
 
 class Solver(Shown):
@@ -101,7 +103,7 @@ class Solver(Shown):
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing, self.losses = report.SmoothedLoss(param.average_loss), report.Curve()
         self.divisor = float(param.iter_size)
-        self._passes = Passes(self.net, param.iter_size)
+        self._passes, self._steps = Passes(self.net, param.iter_size), Steps()
         self._stopwatch = report.Stopwatch()
 
     def _set_defaults(self) -> None:
@@ -190,11 +192,7 @@ class Solver(Shown):
             log(At.LR, f"Iteration {self.iter}, lr = {number(self.rate)}")
         with np.errstate(all="ignore"):  # infinity and NaN are numbers here, as in Caffe; the doctor looks for them
             self._clip()
-            for i, param in enumerate(params):
-                w, dw, history = param.blob.data, param.blob.diff, self.history[i::len(params)]
-                self._average(dw)
-                l2_decay = self._decay(w, dw, p.weight_decay * param.decay_mult)
-                self._apply(self.rule(self.rate * param.lr_mult), l2_decay, w, dw, history)
+            self._steps.take(self, params)
         self.iter += 1
 
     def test_all(self) -> None:
@@ -336,26 +334,23 @@ class Solver(Shown):
             for blob in blobs:
                 np.multiply(blob.diff, scale, out=blob.diff)
 
+    def regularize(self, param: Param, w: np.ndarray, dw: np.ndarray) -> float:
+        """Average a gradient, and add L1 decay to it. Return the L2 decay, which is still to be added."""
+        self._average(dw)
+        return self._decay(w, dw, self.param.weight_decay * param.decay_mult)
+
     def _average(self, dw: np.ndarray) -> None:
         """dw ← dw / divisor: the mean of the iter_size passes."""
         if self.divisor != 1:
             kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / self.divisor, out=dw))
 
     def _decay(self, w: np.ndarray, dw: np.ndarray, decay: float) -> float:
-        """Add the L1 decay to a gradient. Return the L2 decay, which is still to be added.
-
-        L2 decay is part of the kernel that takes the step, so that w and dw are read from memory once only.
-        """
+        """Add the L1 decay to a gradient. Return the L2 decay, which is still to be added."""
         if self.param.regularization_type != "L1":
             return decay
         if decay:
             kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
         return 0.0
-
-    @staticmethod
-    def _apply(rule: Rule, l2_decay: float, w: np.ndarray, dw: np.ndarray, history: list[np.ndarray]) -> None:
-        """dw ← dw + l2_decay · w;  dw ← the step that the rule makes of it;  w ← w − dw."""
-        kernels.take_step(rule.update, rule.numbers, l2_decay, w, dw, *history)
 
     # --- what the numbers lead to -----------------------------------------------------------------------
 

@@ -312,7 +312,25 @@ def repeats(normal):
         yield normal(*x), scale, normal(*x[:2], x[2] * scale[0], x[3] * scale[1])
 
 
-OTHERS = {"interpolate": interpolations, "interpolate_grad": interpolation_grads, "repeat_pixels": repeats,
+def class_losses(normal):
+    """Classes along each axis, one class, one cell, several pieces; labels with a fraction, and some that are wrong."""
+    draw = np.random.default_rng(5)
+    for outer, C, inner in ((5, 3, 7), (9, 10, 1), (1, 4, 6), (3, 1, 2), (1, 2, 1), (2, 3, 6007)):
+        p, label = np.abs(normal(outer, C, inner)), draw.integers(C, size=outer * inner) + normal(1).dtype.type(0.75)
+        p[0, 0, 0] = 0
+        own, wrong = np.zeros(label.size, np.int32), np.full(1, 7, np.int32)
+        yield p, label.astype(p.dtype), 1e-30, 2.5, own, wrong, normal(1).reshape(())
+
+
+def class_loss_grads(normal):
+    """Of the same sizes."""
+    draw = np.random.default_rng(6)
+    for p, *_, own, _, dy in class_losses(normal):
+        yield p, draw.integers(p.shape[1], size=own.size).astype(np.int32), dy, 3.0, 1.25, normal(*p.shape)
+
+
+OTHERS = {"class_loss": class_losses, "class_loss_grad": class_loss_grads, "interpolate": interpolations,
+          "interpolate_grad": interpolation_grads, "repeat_pixels": repeats,
           "prelu": prelus, **{name: regions_of(name) for name in REGIONS},
           "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
@@ -434,7 +452,8 @@ def test_no_kernel_is_left_out():
 
 
 ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> relative and absolute error
-    "softmax": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
+    **dict.fromkeys(("softmax", "class_loss"), (1e-6, 0)),
+    **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
     **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
                      "interpolate_grad", "region_vote", "region_samples_grad"), (0, 1e-6)),
     **dict.fromkeys(LOOPS, (0, 4e-6)),

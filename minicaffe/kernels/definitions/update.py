@@ -8,7 +8,7 @@ Derived in docs/maths/solvers.md
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from minicaffe.kernels.registry import kernel
 
 
 @kernel
-def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
+def take_step(update: Callable[..., object], numbers: Sequence[float], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """dw += decay · w;  update(dw, *history, *numbers);  w −= dw."""
+    """dw += decay · w;  update(dw, *history, *numbers);  w −= dw.
+
+    Where `numbers` is an `array` of Python, a recorded call computes with what it holds when the call is made again.
+    """
     if decay:  # without decay a weight may be infinite, and 0 · ∞ is not a number
         dw += decay * w
     update(dw, *history, *numbers)

@@ -6,7 +6,7 @@ instead of several is what makes it quick. The letters are those of the definiti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,20 +16,20 @@ from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
-# The words of a block at which the decay stands, and at which the rule's numbers begin, with the rate. The words before
-# are those of w, dw, two histories, the size and the number of pieces.
-DECAY, RATE = 6, 7
+# The words of a block at which the decay and the address of the rule's numbers stand. The words before are those of w,
+# dw, two histories, the size and the number of pieces.
+DECAY, NUMBERS = 6, 7
 
 
 @definitions.take_step.implementation("numba", recordable=True)
-def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
+def take_step(update: Callable[..., object], numbers: Sequence[float], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
     """Run the task of the solver's rule. The rule of a user's own solver has none, and runs on the numpy engine."""
     if update not in STEPS:
         definitions.take_step.on("numpy")(update, numbers, decay, w, dw, *history)
         return
     count, second = pieces(w.size), history[1] if len(history) > 1 else None
-    STEPS[update](count, w, dw, history[0], second, w.size, count, float(decay), *map(float, numbers))
+    STEPS[update](count, w, dw, history[0], second, w.size, count, float(decay), np.asarray(numbers, np.float64))
 
 
 @helper
@@ -42,14 +42,14 @@ def _chunk(block, piece):
 
 
 @helper
-def _number(block, i):
-    return np.float32(words.number(block[i]))
+def _decay(block):
+    return np.float32(words.number(block[DECAY]))
 
 
 @helper
-def _rest(block, i):
-    """1 − a number, computed in float64 and then rounded to float32."""
-    return np.float32(1 - words.number(block[i]))
+def _number(block, i):
+    """Number i of the rule, in float64; the first is the rate."""
+    return words.doubles(block[NUMBERS], i + 1)[i]
 
 
 @helper
@@ -62,7 +62,7 @@ def _decayed(dw, w, decay):
 def _sgd(block, piece):
     """v ← momentum · v + rate · g;  w ← w − v, for the decayed gradient g."""
     w, dw, v, _ = _chunk(block, piece)
-    decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
+    decay, rate, momentum = _decay(block), np.float32(_number(block, 0)), np.float32(_number(block, 1))
     for i in range(w.size):
         step = momentum * v[i] + rate * _decayed(dw[i], w[i], decay)
         v[i] = step
@@ -74,8 +74,8 @@ def _sgd(block, piece):
 def _nesterov(block, piece):
     """v′ ← momentum · v + rate · g;  w ← w − ((1 + momentum) · v′ − momentum · v)."""
     w, dw, v, _ = _chunk(block, piece)
-    decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
-    ahead = np.float32(1 + words.number(block[RATE + 1]))
+    decay, rate, momentum = _decay(block), np.float32(_number(block, 0)), np.float32(_number(block, 1))
+    ahead = np.float32(1 + _number(block, 1))
     for i in range(w.size):
         back = momentum * v[i]
         v[i] = back + rate * _decayed(dw[i], w[i], decay)
@@ -87,7 +87,7 @@ def _nesterov(block, piece):
 def _adagrad(block, piece):
     """s ← s + g²;  w ← w − rate · g / (√s + delta)."""
     w, dw, s, _ = _chunk(block, piece)
-    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
+    decay, rate, delta = _decay(block), np.float32(_number(block, 0)), np.float32(_number(block, 1))
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
         s[i] += g * g
@@ -99,8 +99,8 @@ def _adagrad(block, piece):
 def _rmsprop(block, piece):
     """s ← rms_decay · s + (1 − rms_decay) · g²;  w ← w − rate · g / (√s + delta)."""
     w, dw, s, _ = _chunk(block, piece)
-    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
-    rms_decay, rest = _number(block, RATE + 1), _rest(block, RATE + 1)
+    decay, rate, delta = _decay(block), np.float32(_number(block, 0)), np.float32(_number(block, 2))
+    rms_decay, rest = np.float32(_number(block, 1)), np.float32(1 - _number(block, 1))
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
         s[i] = s[i] * rms_decay + g * g * rest
@@ -112,8 +112,8 @@ def _rmsprop(block, piece):
 def _adadelta(block, piece):
     """s ← the running mean of g²;  u = g · √((t + delta) / (s + delta));  t ← that of u²;  w ← w − rate · u."""
     w, dw, s, t = _chunk(block, piece)
-    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
-    momentum, rest = _number(block, RATE + 1), _rest(block, RATE + 1)
+    decay, rate, delta = _decay(block), np.float32(_number(block, 0)), np.float32(_number(block, 2))
+    momentum, rest = np.float32(_number(block, 1)), np.float32(1 - _number(block, 1))
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
         s[i] = s[i] * momentum + g * g * rest
@@ -127,9 +127,9 @@ def _adadelta(block, piece):
 def _adam(block, piece):
     """m ← the running mean of g;  v ← that of g²;  w ← w − rate · m / (√v + delta)."""
     w, dw, m, v = _chunk(block, piece)
-    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 3)
-    beta1, rest1 = _number(block, RATE + 1), _rest(block, RATE + 1)
-    beta2, rest2 = _number(block, RATE + 2), _rest(block, RATE + 2)
+    decay, rate, delta = _decay(block), np.float32(_number(block, 0)), np.float32(_number(block, 3))
+    beta1, rest1 = np.float32(_number(block, 1)), np.float32(1 - _number(block, 1))
+    beta2, rest2 = np.float32(_number(block, 2)), np.float32(1 - _number(block, 2))
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
         v[i] = v[i] * beta2 + g * g * rest2

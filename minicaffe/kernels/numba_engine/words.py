@@ -56,6 +56,7 @@ def _pointer_to(kind: Any) -> Any:
 float_pointer, word_pointer = _pointer_to(types.float32), _pointer_to(types.int64)
 double_pointer = _pointer_to(types.float64)
 index_pointer, byte_pointer = _pointer_to(types.int32), _pointer_to(types.uint8)
+double_pointer = _pointer_to(types.float64)
 
 
 @intrinsic(prefer_literal=True)
@@ -76,6 +77,12 @@ def values(typing: Any, block: Any, count: Any) -> Any:
 def floats(address, shape):
     """Return the float32 array of this shape at an address."""
     return array_at(float_pointer(address), shape)
+
+
+@helper
+def doubles(address, shape):
+    """Return the float64 array of this shape at an address."""
+    return array_at(double_pointer(address), shape)
 
 
 @helper

@@ -6,7 +6,7 @@ there already where it can: new memory for every result made the updates slower 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from minicaffe.kernels.definitions import update as definitions
 
 
 @definitions.take_step.implementation("numpy")
-def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
+def take_step(update: Callable[..., object], numbers: Sequence[float], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
     """Do the whole step of one chunk, then that of the next."""
     def chunk(w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:

@@ -25,7 +25,7 @@ class ReLULayer(Layer):
     param: ReLUParameter
     in_place = True
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
 
     def setup(self, bottom, top):
         self.alpha = self.param.negative_slope

@@ -13,7 +13,8 @@ class DropoutLayer(Layer):
 
     Forward   y = x · m,  m = 1 / (1 − p) with probability 1 − p, else 0   (drawn anew for each value)
     Backward  dx = dy · m
-    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.multiply: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
@@ -45,6 +46,7 @@ class DropoutLayer(Layer):
         self.scale_drawn = 1 / (1 - self.p) if self.param.scale_train else 1.0
         self.scale_all = 1.0 if self.param.scale_train else 1 - self.p
         self.recordable = not self.draws and self.scale_all == 1  # a recording has only calls of kernels
+        self.recordable_backward = self.draws
 
     def reshape(self, bottom, top):
         top[0].reshape_like(bottom[0])
@@ -66,7 +68,7 @@ class DropoutLayer(Layer):
             return
         dy, dx = top[0].diff, bottom[0].diff
         if self.draws:
-            np.multiply(dy, self.m, out=dx)
+            kernels.multiply(dy, self.m, dx)
         elif self.scale_all != 1:
             np.multiply(dy, self.scale_all, out=dx)
         elif dy is not dx:

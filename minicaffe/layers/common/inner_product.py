@@ -32,7 +32,7 @@ class InnerProductLayer(Layer):
 
     message = "inner_product_param"
     param: InnerProductParameter
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     def setup(self, bottom, top):

@@ -21,7 +21,7 @@ class InputLayer(Layer):
     tops = (1, None)
     backward_reads = ()
     is_input = True
-    recordable = True
+    recordable = recordable_backward = True
 
     def setup(self, bottom, top):
         shapes = self.param.shape

@@ -80,6 +80,10 @@ class NormalizedLoss(LossLayer):
         k = np.arange(batch)[:, None, None], own.reshape(batch, 1, inner), np.arange(inner)
         return self._make_cells(bottom, ignored, c, batch, (batch, 1, inner)), k
 
+    def cells_alike(self, count, batch):
+        """Return the Cells of a loss in which every cell counts once."""
+        return Cells(None, None, count, self._divisor(count, count, batch, False))
+
     def read_targets(self, bottom):
         """Return the Cells of a loss that compares bottom[0] and bottom[1] number by number; their arrays are flat."""
         x, c = bottom[0], self.class_weight

@@ -22,7 +22,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
 
     With γ > 0, cells that are already right count less: l is multiplied by (1 − p[k])^γ and dx by
     f = (1 − p[k])^γ · (1 − γ · p[k] · log p[k] / (1 − p[k])).
-    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py;
+    Computed  kernels.softmax, kernels.copy, kernels.class_loss, kernels.class_loss_grad:
+              minicaffe/kernels/definitions/softmax.py;
               NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
               Cells: minicaffe/layers/loss/_cells.py
 
@@ -46,6 +47,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     bottoms = (2, 3)
     tops = (1, 2)
     backward_reads = ()
+    recordable = recordable_backward = can_dry_run = True
     default_normalization = "VALID"
     contains = "Softmax"
     decides = "one class"
@@ -60,12 +62,25 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         self.check_labels(bottom, cells, f"one for each place beside axis {self.axis}")
         self.check_weights(bottom, cells, self.classes)
         self.p = self.scratch(x.shape)
+        self.own, self.wrong = self.scratch((cells,), np.int32), self.scratch((1,), np.int32)
         top[0].reshape(())
         for y in top[1:]:
             y.reshape_like(x)
+        # the usual case: each cell counts once, so that the cells follow from the shapes
+        self.alike = not (self.unclipped or self.param.focal_gamma or self.ignore_label is not None
+                          or self.class_weight is not None or self._has_weight_bottom(bottom))
+        self.recordable = self.recordable_backward = self.can_dry_run = self.alike
+        if self.alike:
+            self.cells = self.cells_alike(cells, self.outer)
 
     def forward(self, bottom, top):
         kernels.softmax(bottom[0].data, self.axis, out=self.p)
+        for y in top[1:]:
+            kernels.copy(self.p, y.data)
+        if self.alike:
+            label = bottom[1].data.reshape(-1)
+            kernels.class_loss(self._of_cells(self.p), label, FLT_MIN, self.cells.Z, self.own, self.wrong, top[0].data)
+            return
         cells, k = self.cells, self.k = self.read_labels(bottom, self.outer, self.classes, self.inner)
         p_k = self._of_cells(self.p)[k]
         l = -np.log(np.maximum(p_k, FLT_MIN))
@@ -74,13 +89,15 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         if self.param.focal_gamma:
             l *= (1 - p_k) ** self.param.focal_gamma
         top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
-        for y in top[1:]:
-            y.data[...] = self.p
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        p, dx, k = self._of_cells(self.p), self._of_cells(bottom[0].diff), self.k
+        p, dx = self._of_cells(self.p), self._of_cells(bottom[0].diff)
+        if self.alike:
+            kernels.class_loss_grad(p, self.own, top[0].diff, self.cells.Z, self.share, dx)
+            return
+        k = self.k
         dx[...] = p
         dx[k] = p[k] - 1
         scale = self.scale(top)  # λ / Z
@@ -89,8 +106,17 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     def gradient_from(self, t):
         return t == 0
 
+    def check_values(self, bottom, top):
+        if self.alike and self.wrong[0]:  # then this finds the first wrong label, and raises the error
+            self.read_labels(bottom, self.outer, self.classes, self.inner)
+
+    def recorded_numbers(self):
+        return (self.share,)
+
     def make_exact(self):
-        self.unclipped = bool((self._of_cells(self.p)[self.k] < FLT_MIN).any())
+        p = self._of_cells(self.p)
+        p_k = np.take_along_axis(p, self.own.reshape(self.outer, 1, self.inner), 1) if self.alike else p[self.k]
+        self.unclipped = bool((p_k < FLT_MIN).any())
         return UNCLIPPED if self.unclipped else ""
 
     def _of_cells(self, values):

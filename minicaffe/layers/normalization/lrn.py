@@ -30,7 +30,7 @@ class LRNLayer(Layer):
     message = "lrn_param"
     param: LRNParameter
     in_place = True
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     def setup(self, bottom, top):

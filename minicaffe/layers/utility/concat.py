@@ -28,7 +28,7 @@ class ConcatLayer(Layer):
     param: ConcatParameter
     bottoms = (1, None)
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
 
     def setup(self, bottom, top):
         old = self.param.HasField("concat_dim")

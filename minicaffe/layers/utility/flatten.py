@@ -23,7 +23,7 @@ class FlattenLayer(Layer):
     backward_reads = ()
     shares_data = True
     passes_on = True
-    recordable = True
+    recordable = recordable_backward = True
 
     def reshape(self, bottom, top):
         x, y = bottom[0], top[0]

@@ -21,7 +21,7 @@ class ParameterLayer(Layer):
     param: ParameterParameter
     bottoms = 0
     backward_reads = ("top",)  # y is w itself, so no layer may overwrite it in place
-    recordable = True
+    recordable = recordable_backward = True
 
     def setup(self, bottom, top):
         shape = list(self.param.shape.dim)

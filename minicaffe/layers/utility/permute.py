@@ -26,7 +26,7 @@ class PermuteLayer(Layer):
     message = "permute_param"
     param: PermuteParameter
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     def setup(self, bottom, top):

@@ -30,7 +30,7 @@ class ReshapeLayer(Layer):
     backward_reads = ()
     shares_data = True
     passes_on = True
-    recordable = True
+    recordable = recordable_backward = True
 
     def setup(self, bottom, top):
         self.dims = list(self.param.shape.dim)

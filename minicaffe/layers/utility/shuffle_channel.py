@@ -26,7 +26,7 @@ class ShuffleChannelLayer(Layer):
     message = "shuffle_channel_param"
     param: ShuffleChannelParameter
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     def reshape(self, bottom, top):

@@ -29,7 +29,7 @@ class SliceLayer(Layer):
     param: SliceParameter
     tops = (1, None)
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
 
     def setup(self, bottom, top):
         old = self.param.HasField("slice_dim")

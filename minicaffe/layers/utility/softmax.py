@@ -31,7 +31,7 @@ class SoftmaxLayer(Layer):
     fork_fields = ("scaling_temperature",)
     in_place = True
     backward_reads = ("top",)
-    recordable = True
+    recordable = recordable_backward = True
     decides = "one class"
 
     def setup(self, bottom, top):

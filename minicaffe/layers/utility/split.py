@@ -24,7 +24,7 @@ class SplitLayer(Layer):
     backward_reads = ()
     shares_data = True
     passes_on = True
-    recordable = True
+    recordable = recordable_backward = True
 
     def reshape(self, bottom, top):
         for y in top:

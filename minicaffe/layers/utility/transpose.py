@@ -26,7 +26,7 @@ class TransposeLayer(Layer):
     message = "transpose_param"
     param: TransposeParameter
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
     passes_on = True
 

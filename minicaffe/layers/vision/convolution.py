@@ -39,7 +39,7 @@ class ConvolutionLayer(ConvolutionBase):
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     # `setup` and `reshape` are those of ConvolutionBase, which Deconvolution has too

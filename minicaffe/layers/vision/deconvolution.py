@@ -33,7 +33,7 @@ class DeconvolutionLayer(ConvolutionBase):
     See       Long et al., CVPR 2015, §3.3: with the bilinear filler it upsamples linearly
     """
 
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     # `setup` and `reshape` are those of ConvolutionBase, which Convolution has too

@@ -49,7 +49,7 @@ class PoolingLayer(PoolingBase):
     param: PoolingParameter
     fork_fields = ("ceil_mode",)
     tops = (1, 2)
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     def setup(self, bottom, top):

@@ -31,7 +31,7 @@ class ReorgLayer(Layer):
     message = "reorg_param"
     param: ReorgParameter
     backward_reads = ()
-    recordable = True
+    recordable = recordable_backward = True
     can_dry_run = True
 
     def setup(self, bottom, top):

@@ -23,7 +23,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import json_arrays, npz
 from minicaffe.io.sniff import describe, sniff
-from minicaffe.net import Net
+from minicaffe.net import Net, hooks
 from minicaffe.proto import NetParameter, text
 from minicaffe.solvers.doctor.watch import Place, Watch
 
@@ -55,19 +55,23 @@ class Batch:
         self._copies: dict[str, np.ndarray] = {}
         self.sources = [i for i, layer in enumerate(net.layers)
                         if net.tops[i] and not net.bottoms[i] and not layer.blobs]
+        self._behind_sources = [i for i in range(len(net.layers))
+                                if i not in self.sources and (i == 0 or i - 1 in self.sources)]
         self._copied = [(i, name, blob) for i in self.sources for name, blob in self._tops(i)
                         if self._overwritten(blob)]
         self._carrying = [i for i, layer in enumerate(net.layers) if i not in self.sources and layer.resume_state()]
 
     def attach(self) -> None:
         """Begin to remember."""
-        self.net.before_layer.append(self._before)
-        self.net.after_layer.append(self._after)
+        self._before_layer = hooks.at({0, *self._behind_sources, *self._carrying}, self._before)
+        self._after_layer = hooks.at([i for i, _, _ in self._copied], self._after)
+        self.net.before_layer.append(self._before_layer)
+        self.net.after_layer.append(self._after_layer)
 
     def detach(self) -> None:
         """Stop remembering."""
-        self.net.before_layer.remove(self._before)
-        self.net.after_layer.remove(self._after)
+        self.net.before_layer.remove(self._before_layer)
+        self.net.after_layer.remove(self._after_layer)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the data that the data layers gave, by the names of the blobs."""
@@ -76,7 +80,7 @@ class Batch:
 
     def _before(self, i: int) -> None:
         self.place = self.net.draws.place
-        if i not in self.sources and (i == 0 or i - 1 in self.sources):
+        if i in self._behind_sources:
             self.random[i] = rng.state()
         if i in self._carrying:
             self.carried[i] = copy.deepcopy(self.net.layers[i].resume_state())

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicaffe.blob import sum_of_squares
-from minicaffe.net import Net
+from minicaffe.net import Net, hooks
 
 
 class Place(NamedTuple):
@@ -63,13 +63,16 @@ class Watch:
 
     def attach(self) -> None:
         """Begin to look at what the layers write."""
-        self.net.after_layer.append(self._forward)
-        self.net.after_backward.append(self._backward)
+        # It looks at blobs alone, so that the net need not run the layers in Python (net/hooks.py).
+        self._after_layer = hooks.at([i for i, tops in enumerate(self.net.tops) if tops], self._forward)
+        self._after_backward = hooks.at([i for i, runs in enumerate(self.net.plan.layers) if runs], self._backward)
+        self.net.after_layer.append(self._after_layer)
+        self.net.after_backward.append(self._after_backward)
 
     def detach(self) -> None:
         """Stop looking."""
-        self.net.after_layer.remove(self._forward)
-        self.net.after_backward.remove(self._backward)
+        self.net.after_layer.remove(self._after_layer)
+        self.net.after_backward.remove(self._after_backward)
 
     def gradients(self) -> float:
         """Return the L2 norm of all parameters' gradients together; where it is not finite, report the place."""
