@@ -55,9 +55,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
     whole = 0
-    # With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy. Then it is less
-    # work to add each gradient to the pixels that its output was computed from.
-    if math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
+    if _scatters(dy, w, stride, dilation, group, out):
         whole = len(dy) // VECTOR * VECTOR
         if whole:
             at = _geometry(out, w, dy, stride, pad, dilation)
@@ -87,6 +85,17 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
     """Return whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
+
+
+def _scatters(dy: np.ndarray, w: np.ndarray, stride: Sizes, dilation: Sizes, group: int, out: np.ndarray) -> bool:
+    """Return whether to add each gradient to the pixels that its output was computed from.
+
+    With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy, so this is less
+    work. But with stride 1 interleaved.py leaves the zeros out itself.
+    """
+    height, width = (size + (k - 1) * d for size, k, d in zip(out.shape[2:], w.shape[2:], dilation, strict=True))
+    leaves_out = max(stride) == 1 and len(w) // group * height * width * VECTOR <= WIDEST_BLOCK
+    return not leaves_out and math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:])
 
 
 def _winograd_fits(w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int, y: np.ndarray) -> bool:
