@@ -27,6 +27,7 @@ from minicaffe.kernels.winograd_matrices import worthwhile
 from minicaffe.kernels.workspace import borrow
 
 WIDEST_BLOCK = 3 << 18  # numbers of a block and group that stay in a core's cache while filters slide over them
+WIDEST_ROWS = 1 << 17   # the same for the rows that outputs of one row are computed from, of a larger block
 SPREADS = 1.25          # from so many times more pixels than outputs on, the data gradient is scattered: see below
 
 
@@ -114,8 +115,9 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
         depthwise.correlate(x, w, b, stride, pad, dilation, group, out)
         return
     at = _geometry(x, w, out, stride, pad, dilation)
-    fits_cache = not at.bare and w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
-    whole = len(x) // VECTOR * VECTOR if fits_cache else 0
+    rows = w.shape[1] * w.shape[2] * at.width * len(at.phases[1]) * VECTOR
+    fits_cache = rows <= WIDEST_ROWS or w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
+    whole = len(x) // VECTOR * VECTOR if fits_cache and not at.bare else 0
     if whole:
         interleaved.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):

@@ -20,7 +20,7 @@ from minicaffe.kernels.numba_engine import tiles, vectors, words
 from minicaffe.kernels.numba_engine.layout import Geometry, flat, reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part, part_in_steps, pieces
 from minicaffe.kernels.numba_engine.planes import cut_products
-from minicaffe.kernels.numba_engine.registers import VECTOR
+from minicaffe.kernels.numba_engine.registers import REGISTERS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, TILE_VECTORS, WIDTH
 from minicaffe.kernels.numba_engine.transforms import transpose_tile
@@ -28,7 +28,8 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 AT_A_TIME = 1 << 22  # about so many numbers are interleaved at a time, so that borrowed memory stays small
-DOTS = 192           # outputs whose products are summed at a time: their gradients stay in the first cache
+# Outputs whose products are summed at a time, whole rows of them: their gradients stay in the first cache.
+DOTS = 192 if REGISTERS == 32 else 128
 SUMS = 4096          # outputs that are computed before they are separated: they too stay in the first cache
 SKIPPED = 16         # so many steps of a tile are worth a loop of its own for each row of taps
 PACKED = 1 << 12     # weights whose packing is worth a piece of its own
@@ -101,7 +102,7 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
     (N, C), (K, oh, ow) = x.shape[:2], dy.shape[1:]
     filters, D = K // group, len(at.offsets)
     parts, cuts = cut_products(filters, D, group)
-    rows = -(-oh // -(-oh * ow // DOTS))
+    rows = -(-oh // -(-oh // max(1, DOTS // ow)))  # at most so many at a time, and about the same number each time
     grads_at = flat(K, oh, ow)
     image, grads_image = C * _pitch(at), K * _pitch(grads_at)
     offsets, seen = _tap_offsets(at)
@@ -182,19 +183,20 @@ def _interleave(block, piece):
         source = x + 4 * (channel // C * VECTOR * image + channel % C * H * W)
         for a in range(rows):
             for u in range(height):
-                h = u * sh + first_row[a] - ph
-                if sw > 1 and 0 <= h < H:
-                    _interleave_row(source + 4 * h * W, image, 0, W, whole_row, W)
+                h, at = u * sh + first_row[a] - ph, channel * pitch + VECTOR * (a * columns * height + u) * width
+                line = laid + 4 * at
+                if 0 <= h < H:
+                    left, target, size = (first_column[0] - pw, line, width) if sw == 1 else (0, whole_row, W)
+                    first, end = reach(left, 1, W, size)
+                    _interleave_row(source + 4 * (h * W + left), image, first, end, target, size)
                 for b in range(columns):
-                    line = laid + 4 * (channel * pitch + VECTOR * ((a * columns + b) * height + u) * width)
-                    left = first_column[b] - pw
-                    first, end = reach(left, sw, W, width)
                     if not 0 <= h < H:
                         floats_of(line, 0, width * VECTOR)[:] = 0
-                    elif sw == 1:
-                        _interleave_row(source + 4 * (h * W + left), image, first, end, line, width)
-                    else:
+                    elif sw > 1:
+                        left = first_column[b] - pw
+                        first, end = reach(left, sw, W, width)
                         _take_pixels(whole_row, left, sw, first, end, line, width)
+                    line += 4 * VECTOR * height * width
 
 
 @helper
@@ -216,8 +218,10 @@ def _take_pixels(row, left, step, first, end, line, width):
 @helper
 def _clear_ends(line, first, end, width):
     """Set the pixels of an interleaved row to 0 outside of first to end."""
-    floats_of(line, 0, first * VECTOR)[:] = 0
-    floats_of(line, end * VECTOR, width * VECTOR)[:] = 0
+    if first > 0:
+        floats_of(line, 0, first * VECTOR)[:] = 0
+    if end < width:
+        floats_of(line, end * VECTOR, width * VECTOR)[:] = 0
 
 
 @helper
