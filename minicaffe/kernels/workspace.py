@@ -53,7 +53,10 @@ def without_memory(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
 
 def _aligned(count: int, dtype: np.dtype) -> np.ndarray:
-    """An array of `count` elements that starts on a cache line, since a vector across two lines takes two reads."""
-    memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
+    """An array of `count` elements that starts on a cache line, since a vector across two lines takes two reads.
+
+    Behind it there is another cache line of memory, so that a vector may be read that begins at the last element.
+    """
+    memory = np.empty(count * dtype.itemsize + 2 * LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start:start + count * dtype.itemsize].view(dtype)

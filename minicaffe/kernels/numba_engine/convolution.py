@@ -1,6 +1,7 @@
 """Correlations without column matrices: the choice between the four ways to compute one.
 
-Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
+Winograd's transforms (winograd_slices.py, winograd.py) take 3×3 filters with many channels. Otherwise filters slide
+over the images.
 Filters that read one channel each slide over the images as they lie (depthwise.py).
 Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
 (planes.py).
@@ -16,7 +17,7 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, words
+from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, winograd_slices, words
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
@@ -39,8 +40,8 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
         definitions.correlate.on("numpy")(x, w, b, stride, pad, dilation, group, out)
         return
     bias = zeros(len(w)) if b is None else b
-    if _winograd_fits(w, stride, pad, dilation, group, out):
-        winograd.correlate(x, w, bias, pad, group, out)
+    if winograd_slices.fits(w, stride, pad, dilation, group, out):
+        winograd_slices.correlate(x, w, bias, pad, group, out)
     else:
         _slide(x, w, bias, stride, pad, dilation, group, out)
 
@@ -52,8 +53,8 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     if not _fits(dy, out):
         definitions.correlate_data_grad.on("numpy")(dy, w, stride, pad, dilation, group, out)
         return
-    if _winograd_fits(w, stride, pad, dilation, group, dy):
-        winograd.correlate_data_grad(dy, w, pad, group, out)
+    if winograd_slices.fits(w, stride, pad, dilation, group, dy):
+        winograd_slices.correlate_data_grad(dy, w, pad, group, out)
         return
     whole = 0
     if _scatters(dy, w, stride, dilation, group, out):
@@ -72,7 +73,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     if not _fits(x, dy):
         definitions.correlate_weight_grad.on("numpy")(x, dy, stride, pad, dilation, group, out)
         return
-    if _winograd_fits(out, stride, pad, dilation, group, dy):
+    if worthwhile(out, stride, pad, dilation, group, dy) and winograd_slices.whole_vectors(out, group):
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
@@ -95,12 +96,13 @@ def _scatters(dy: np.ndarray, w: np.ndarray, stride: Sizes, dilation: Sizes, gro
     work. But with stride 1 interleaved.py leaves the zeros out itself.
     """
     height, width = (size + (k - 1) * d for size, k, d in zip(out.shape[2:], w.shape[2:], dilation, strict=True))
-    leaves_out = max(stride) == 1 and len(w) // group * height * width * VECTOR <= WIDEST_BLOCK
+    leaves_out = max(stride) == 1 and _stay_in_cache(len(w) // group, w.shape[2], width, height * width)
     return not leaves_out and math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:])
 
 
-def _winograd_fits(w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int, y: np.ndarray) -> bool:
-    return winograd.fits(w.shape[1], len(w) // group) and worthwhile(w, stride, pad, dilation, group, y)
+def _stay_in_cache(channels: int, kh: int, row: int, plane: int) -> bool:
+    """Return whether interleaved channels with so many numbers in a row and a plane are read from a core's cache."""
+    return channels * VECTOR * kh * row <= WIDEST_ROWS or channels * VECTOR * plane <= WIDEST_BLOCK
 
 
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:
@@ -115,9 +117,8 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
         depthwise.correlate(x, w, b, stride, pad, dilation, group, out)
         return
     at = _geometry(x, w, out, stride, pad, dilation)
-    rows = w.shape[1] * w.shape[2] * at.width * len(at.phases[1]) * VECTOR
-    fits_cache = rows <= WIDEST_ROWS or w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
-    whole = len(x) // VECTOR * VECTOR if fits_cache and not at.bare else 0
+    interleaves = not at.bare and _stay_in_cache(*w.shape[1:3], at.width * len(at.phases[1]), at.channel)
+    whole = len(x) // VECTOR * VECTOR if interleaves else 0
     if whole:
         interleaved.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):
@@ -165,7 +166,10 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """Read dy once. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
-    if dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
+    if dy.size == N * K > 0 and dy.flags.c_contiguous:
+        count = pieces(dy.size, K)
+        _add_row_sums(count, dy, out, borrow("row sums", (K,), np.float64), N, K, count)
+    elif dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
         count = pieces(dy.size, K)
         _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
     else:
@@ -186,3 +190,19 @@ def _add_channel_sums(block, piece):
                 of_image += row[j]
             total += of_image
         out[k] += np.float32(total)
+
+
+@task
+def _add_row_sums(block, piece):
+    """out[k] += Σ dy[n, k] over n, for some k: whole rows are added, so that numbers are read in their order."""
+    dy, sums, totals, N, K, count = values(block, 6)
+    first, end = part(K, piece, count)
+    total, out = words.array_at(words.double_pointer(totals + 8 * first), end - first), floats_of(sums, first, end)
+    for k in range(total.size):
+        total[k] = 0
+    for n in range(N):
+        row = floats_of(dy, n * K + first, n * K + end)
+        for k in range(row.size):
+            total[k] += row[k]
+    for k in range(out.size):
+        out[k] += np.float32(total[k])

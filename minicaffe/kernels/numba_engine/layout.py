@@ -7,7 +7,7 @@ of tap d for output o is x[offset[d] + o], one constant per tap, and the inner l
 With a stride s, neighbouring outputs read pixels that are s apart. So a plane is split into s × s *phases*: planes that
 hold every s-th row and column. Within a phase the pixels of neighbouring outputs are neighbours again.
 
-Where filters have one tap and nothing is padded, the image already is its planes, and nothing is copied.
+Where nothing is padded and the stride is 1, the image already is its planes, and nothing is copied.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ FIRST = np.zeros(1, np.int64)  # the phases of stride 1: there is one, which beg
 class Geometry:
     """The positions of the taps of a correlation in the planes.
 
-    bare                 whether the image itself serves as its planes
+    as_it_is             whether the image itself serves as its planes
+    bare                 the same, with filters of one tap
     phases               the first rows, and the first columns, of the phases that some tap reads: a plane for each pair
     places               for each first row, and first column, the index of its phase; −1 where no tap reads it
     height, width        of a plane
@@ -50,6 +51,7 @@ class Geometry:
         self.places = tuple(_places(phase, s) for phase, s in zip(self.phases, stride, strict=True))
         self.height, self.width = (o + int(t[-1]) // s for o, t, s in zip((oh, ow), taps, stride, strict=True))
         self.bare = not any(pad) and set(kernel) | set(stride) == {1} and (oh, ow) == (H, W)
+        self.as_it_is = not any(pad) and set(stride) == {1} and (self.height, self.width) == (H, W)
         self.columns = (oh - 1) * self.width + ow
         self.plane = self.height * self.width
         self.channel = self.plane * len(self.phases[0]) * len(self.phases[1])

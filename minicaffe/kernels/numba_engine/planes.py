@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 
 import numpy as np
 
@@ -15,15 +16,16 @@ from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
 from minicaffe.kernels.numba_engine.compiled import compiled
 from minicaffe.kernels.numba_engine.layout import Geometry, lay_out, widen
-from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part_in_steps
+from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part, part_in_steps
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, starts
+from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, TILE_VECTORS, WIDTH, starts
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
 PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
+MORE_VECTORS = 1.1    # so many times more vectors are quicker, if each lies in one row and is written at once
 THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
 THIN_VECTORS = 8      # they compute one filter at a time, on so many vectors of outputs
 THIN_WIDTH = THIN_VECTORS * VECTOR
@@ -37,16 +39,62 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
               out: np.ndarray) -> None:
     """out = b + w ⋆ x."""
     (N, K), D = out.shape[:2], len(at.offsets)
-    planes = x if at.bare else lay_out(x, at, stride, pad)
     filters, channels = K // group, x.shape[1] // group
+    table = rows_of_vectors(at, *out.shape[2:]) if filters > THIN else None
+    # images that are their own planes end with their last pixel, behind which no vector may be read
+    planes = x if at.as_it_is and (at.bare or table is not None and out.shape[3] >= VECTOR) else lay_out(x, at, stride, pad)
     parts, tall = _cut(at, channels, filters, D, N * group)
     if at.bare and filters >= PACKED_FILTERS and at.plane % PAGE == 0:
         _pack_and_slide(x, w, b, out, parts, tall, group)
+        return
+    if table is not None:
+        _slide_rows_of(planes, w, b, out, at, table, group)
         return
     work = at.columns * filters * D  # of one image and group; where it is little, a piece does several
     at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if len(parts) * tall == 1 else 1
     _slide(-(-N * group // at_once) * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group,
            filters, D, planes.size // N, planes.size // N // group, at.width, *out.shape[2:], N * group, at_once)
+
+
+def _slide_rows_of(planes: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.ndarray, at: Geometry, table: np.ndarray,
+                   group: int) -> None:
+    """out = b + w ⋆ x, computed by the vectors of the table."""
+    (N, K, oh, ow), D = out.shape, len(at.offsets)
+    filters, image = K // group, planes.size // N
+    rows = 1 if at.bare else oh
+    across = len(table) // rows
+    unit = math.lcm(across, TILE_VECTORS)
+    units = -(-len(table) // unit)
+    if rows == 1:  # the last vector may repeat numbers of the one before
+        unit = TILE_VECTORS
+        units = max(1, len(table) // unit)
+    cached = -(-VECTOR * len(table) * (image // group) // at.plane // CACHED)
+    wanted = min(MOST_PIECES, max(1, at.columns * filters * D // PIECE_WORK), -(-MOST_PIECES // (N * group)))
+    parts = 1 if ow < VECTOR else min(units, max(1, cached, wanted))
+    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted else 1
+    work = at.columns * filters * D  # of one image and group; where it is little, a piece does several
+    at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if parts * tall == 1 else 1
+    _slide_rows(-(-N * group // at_once) * parts * tall, planes, w, b, out, at.offsets, table, len(table), unit, units,
+                parts, tall, group, filters, D, image, image // group, oh * ow, N * group, at_once)
+
+
+@functools.lru_cache(maxsize=512)
+def rows_of_vectors(at: Geometry, oh: int, ow: int) -> np.ndarray | None:
+    """Return the vectors that cover the rows of an output, or None where the planes have fewer vectors.
+
+    For each vector: its place in the planes, its place in the output, and how many of its numbers are written.
+    """
+    rows, columns, width = (1, oh * ow, 0) if at.bare else (oh, ow, at.width)
+    across = -(-columns // VECTOR)
+    if rows * across > MORE_VECTORS * -(-at.columns // VECTOR) or at.bare and columns < VECTOR:
+        return None
+    # The last vector of a row ends with the row, and so repeats some numbers of the one before: unlike a vector that
+    # is cut off, it needs no mask. A row that is shorter than a vector is written with its neighbours to the right,
+    # which are written afterwards, so only the last row needs a mask.
+    first = [max(0, min(v * VECTOR, columns - VECTOR)) for v in range(across)]
+    table = [[r * width + q, r * columns + q, min(columns, VECTOR) if r == rows - 1 else VECTOR]
+             for r in range(rows) for q in first]
+    return np.array(table, np.int64)
 
 
 def _pack_and_slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.ndarray, parts: np.ndarray, tall: int,
@@ -124,6 +172,25 @@ def _slide(block, piece):
             for m in range(first, end, ROWS):
                 _slide_tall(w + 4 * (k + m) * D, b + 4 * (k + m), min(ROWS, filters - m), at, offsets, D, start, stop,
                             width, oh, ow, to + 4 * m * oh * ow)
+
+
+@task
+def _slide_rows(block, piece):
+    """y[k, o] = b[k] + Σ w[k, d] · x[offset[d] + o], for a part of the vectors of o and the filters of some images."""
+    (planes, w, b, y, offsets, table, vectors, unit, units, parts, tall, group, filters, D, image, channels, P, images,
+     at_once) = values(block, 19)
+    rest, here = piece // parts, piece % parts
+    band, up = rest // tall, rest % tall
+    start, stop = part(units, here, parts)
+    start, stop = start * unit, vectors if here == parts - 1 else stop * unit
+    first, end = part_in_steps(filters, ROWS, up, tall)
+    for i in range(band * at_once, min(images, (band + 1) * at_once)):  # images, each with its groups
+        at, k = planes + 4 * (i // group * image + i % group * channels), i % group * filters
+        for m in range(first, end, ROWS):
+            for v in range(start, stop, TILE_VECTORS):
+                tiles.multiply_spaced(w + 4 * (k + m) * D, D, min(ROWS, filters - m), at, offsets, D,
+                                      min(TILE_VECTORS, stop - v), table + 24 * v, b + 4 * (k + m),
+                                      y + 4 * (i * filters + m) * P, P)
 
 
 @task

@@ -37,7 +37,8 @@ from minicaffe.kernels.numba_engine.registers import (
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 # A tile's sums must all stay in registers, beside the vectors that are being multiplied. With 32 registers, 8 rows of 3
-# vectors take 24, and a tile of dot products takes 4 · 6 = 24, too. With 16 registers, both take 12.
+# vectors take 24, and a tile of dot products takes 4 · 6 = 24, too. With 16 registers, both take 12. For dot products,
+# LLVM also keeps the vectors of all taps and one of a row in registers: 3 + 1 fit beside 12 sums, and 4 + 1 do not.
 ROWS = REGISTERS // 4                                 # rows of a tile
 TILE_VECTORS = 3                                      # vectors of a row of a tile
 WIDTH = VECTOR * TILE_VECTORS                         # columns of a tile
@@ -97,12 +98,16 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
 
 
 def _outer_sums(builder: Any, lines: Sequence[Any], deep: Any, x: Any, offsets: Any, depth: Any,
-                masks: Sequence[Any]) -> list[list[Any]]:
-    """For each line, Σ over d of its number d · deep times the vectors at x + offset[d]."""
+                masks: Sequence[Any], apart: Sequence[Any] | None = None) -> list[list[Any]]:
+    """For each line, Σ over d of its number d · deep times the vectors at x + offset[d].
+
+    The vectors lie side by side, or at the distances `apart`.
+    """
+    places = apart or [word(v * VECTOR) for v in range(len(masks))]
 
     def step(d: Any, sums: Sequence[Any]) -> list[Any]:
         at = _ahead(builder, x, builder.load(_ahead(builder, offsets, d)))
-        pixels = [load(builder, _ahead(builder, at, word(v * VECTOR)), mask) for v, mask in enumerate(masks)]
+        pixels = [load(builder, _ahead(builder, at, place), mask) for place, mask in zip(places, masks, strict=True)]
         added = []
         for m, line in enumerate(lines):
             weight = spread(builder, builder.load(_ahead(builder, line, builder.mul(d, deep))))
@@ -111,6 +116,44 @@ def _outer_sums(builder: Any, lines: Sequence[Any], deep: Any, x: Any, offsets: 
 
     flat = _loop(builder, depth, 1, [ZEROS] * (len(lines) * len(masks)), step)
     return [list(flat[m * len(masks):(m + 1) * len(masks)]) for m in range(len(lines))]
+
+
+def spaced_tile(rows: int, vectors: int) -> Any:
+    """Return an outer_tile whose vectors lie anywhere, such as one in each row of a narrow image.
+
+    Its `places` is the address of three int64 for each vector: how far it lies from x, and how far from `out`, and how
+    many of its numbers are written. All of them are read. The other arguments are those of outer_tile.
+    """
+
+    @intrinsic
+    def tile(typing: Any, w: Any, stride: Any, have: Any, x: Any, offsets: Any, depth: Any, places: Any, ends: Any,
+             out: Any, pitch: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, stride, have, x, offsets, depth, places, ends, out, pitch = args
+            table = pointer(builder, places, WORD)
+            apart, distances, counts = ([builder.load(_ahead(builder, table, word(3 * v + i))) for v in range(vectors)]
+                                        for i in range(3))
+            real = [_clamped(builder, m, have) for m in range(rows)]
+            lines = [_ahead(builder, pointer(builder, w), builder.mul(row, stride)) for row in real]
+            sums = _outer_sums(builder, lines, word(1), pointer(builder, x), pointer(builder, offsets, WORD), depth,
+                               [None] * vectors, apart)
+            last = [spread(builder, builder.load(_ahead(builder, pointer(builder, ends), row))) for row in real]
+            target = [_ahead(builder, pointer(builder, out), builder.mul(row, pitch)) for row in real]
+            for v, (distance, count) in enumerate(zip(distances, counts, strict=True)):
+                column = [(builder.fadd(line[v], end), _ahead(builder, row, distance))
+                          for line, end, row in zip(sums, last, target, strict=True)]
+                with builder.if_else(builder.icmp_signed("==", count, word(VECTOR))) as (whole, cut):
+                    with whole:
+                        for value, at in column:
+                            store(builder, value, at)
+                    with cut:
+                        for value, at in column:
+                            store(builder, value, at, elements_below(builder, count))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 10), make
+
+    return tile
 
 
 def _write_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any], in_last: Any, real: Sequence[Any],
@@ -160,7 +203,9 @@ def tile_memory(typing: Any) -> Any:
 # code cannot look up a function in a dictionary.
 _whole = {v: outer_tile(ROWS, v) for v in range(1, TILE_VECTORS + 1)}
 _added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, TILE_VECTORS + 1)}
+_spaced = {v: spaced_tile(ROWS, v) for v in range(1, TILE_VECTORS + 1)}
 _whole_1, _whole_2, _whole_3 = _whole[1], _whole[2], _whole[3]
+_spaced_1, _spaced_2, _spaced_3 = _spaced[1], _spaced[2], _spaced[3]
 _added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
 
 
@@ -175,6 +220,17 @@ def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch
         _whole_2(w, stride, have, deep, x, offsets, depth, in_last, ends, out, pitch)
     else:
         _whole_1(w, stride, have, deep, x, offsets, depth, in_last, ends, out, pitch)
+
+
+@helper
+def multiply_spaced(w, stride, have, x, offsets, depth, vectors, places, ends, out, pitch):
+    """A spaced_tile of ROWS rows, of which `have` exist, and of so many vectors, at most TILE_VECTORS."""
+    if vectors == 3:
+        _spaced_3(w, stride, have, x, offsets, depth, places, ends, out, pitch)
+    elif vectors == 2:
+        _spaced_2(w, stride, have, x, offsets, depth, places, ends, out, pitch)
+    else:
+        _spaced_1(w, stride, have, x, offsets, depth, places, ends, out, pitch)
 
 
 @helper
