@@ -16,10 +16,19 @@ WIDER = ("avx512", "avx10", "amx", "evex512")  # the beginnings of the features 
 def facts():
     """Everything that a reader of a figure must know of the machine."""
     found = {name: _version(name) for name in PACKAGES}
-    return {"processor": processor(), "vectors": vectors(), "cores": len(os.sched_getaffinity(0)),
-            "threads": int(os.environ.get("MINICAFFE_THREADS") or len(os.sched_getaffinity(0))),
+    return {"processor": processor(), "vectors": vectors(), "cores": cores(), "threads": threads(),
             "capped to": os.environ.get("BENCHMARK_CAP", ""), "python": platform.python_version(),
             "versions": {name: version for name, version in found.items() if version}}
+
+
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads():
+    """How many threads each side uses."""
+    return int(os.environ.get("MINICAFFE_THREADS") or cores())
 
 
 def machine():

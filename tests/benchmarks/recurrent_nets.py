@@ -56,13 +56,15 @@ class Twin:
     """An update of the same net by torch.nn.LSTM or torch.nn.RNN, with copies of the weights and inputs of a solver.
 
     PyTorch has a second bias, which is 0 here and does not learn, so that both sides compute the same.
+    Caffe's layers always compute the gradient of x. With `dx` PyTorch does so, too.
     """
 
-    def __init__(self, kind, solver):
+    def __init__(self, kind, solver, dx=False):
         import torch
 
         self.torch, blobs = torch, solver.net.blobs
         self.x, self.target = (torch.from_numpy(blobs[name].data.copy()) for name in ("data", "label"))
+        self.x.requires_grad_(dx)
         learned = [torch.from_numpy(blob.data.copy()) for blob in solver.net.params["recurrent"]]
         D = self.x.shape[2]
         self.cell = (torch.nn.LSTM if kind == "LSTM" else torch.nn.RNN)(D, D)
@@ -94,6 +96,7 @@ class Twin:
     def step(self):
         """One update; the loss."""
         self.optimizer.zero_grad(set_to_none=True)
+        self.x.grad = None
         loss = self.forward()
         loss.backward()
         self.optimizer.step()
@@ -117,6 +120,7 @@ def main():
     parser.add_argument("side", choices=["ours", "torch", "compile", "both"])
     parser.add_argument("kind", choices=["LSTM", "RNN"])
     parser.add_argument("sizes", type=int, nargs=3, metavar=("T", "N", "D"))
+    parser.add_argument("--dx", action="store_true", help="let PyTorch compute the gradient of x, as Caffe does")
     parser.add_argument("--seconds", type=float, default=3.0)
     args = parser.parse_args()
     T, N, D = args.sizes
@@ -124,7 +128,7 @@ def main():
     if args.side == "ours":
         ms = milliseconds(lambda: solver.step(1), args.seconds)
     else:
-        twin = Twin(args.kind, solver)
+        twin = Twin(args.kind, solver, args.dx)
         if args.side == "both":
             for _ in range(5):
                 solver.step(1)

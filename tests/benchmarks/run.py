@@ -4,6 +4,8 @@
 
     make bench                                    everything
     make bench BENCH="steps lenet caffenet --rounds 9"
+    make bench BENCH="large"                      training steps on one large image
+    make bench BENCH="recurrent"                  training steps of LSTM and RNN
     make bench BENCH="image"                      one image, beside OpenCV, ONNX Runtime and OpenVINO
     make bench BENCH="image --models FOLDER"      the same with real models
     make bench BENCH="memory"                     what `minicaffe summary` forecasts, what is taken, and PyTorch's
@@ -30,8 +32,8 @@ import sys
 import machine
 
 # what can be asked for: the module of its function `run(args, report)`, in the order in which everything is measured
-BENCHMARKS = {"steps": "training", "image": "one_image", "memory": "memory", "tasks": "tasks", "growth": "growth",
-              "load": "loading", "data": "data"}
+BENCHMARKS = {"steps": "training", "large": "large_steps", "recurrent": "recurrent_steps", "image": "one_image",
+              "memory": "memory", "tasks": "tasks", "growth": "growth", "load": "loading", "data": "data"}
 NETS = ("lenet", "cifar10_quick", "caffenet", "googlenet")
 
 

@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import threads
+
 REST = 0.05  # seconds between turns, in which waiting threads of the side before go to sleep
 
 
@@ -84,8 +86,8 @@ class Side:
 
 def thread_settings():
     """The environment in which every library uses as many threads as minicaffe does."""
-    threads = os.environ.get("MINICAFFE_THREADS") or str(len(os.sched_getaffinity(0)))
-    return dict.fromkeys(("MINICAFFE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    names = "MINICAFFE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
+    return dict.fromkeys(names, str(threads()))
 
 
 def started(orders):

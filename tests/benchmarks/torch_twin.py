@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 import torch
@@ -9,19 +10,26 @@ from problem import Problem, without
 from torch.nn import functional as F
 
 
-def side(folder, kind):
-    """The side of PyTorch in a comparison of training steps, one of the kinds of Twin."""
+def side(folder, kind, twin="torch_twin:Twin"):
+    """The side of PyTorch in a comparison of training steps, by a class like Twin and one of its kinds."""
+    module, name = twin.split(":")
+    make = getattr(importlib.import_module(module), name)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     problem = Problem(folder)
-    twin = Twin(problem.definition, problem.weights, problem.inputs, kind)
-    loss = twin.step()
+    made = make(problem.definition, problem.weights, problem.inputs, kind)
+    loss = made.step()
     still = without(problem.definition, ["Dropout"])
     if len(still.layer) < len(problem.definition.layer):  # chance decides that step's loss
         with torch.no_grad():
             uncompiled = {"compile": "eager", "both": "channels_last"}.get(kind, kind)
-            loss = Twin(still, problem.weights, problem.inputs, uncompiled).forward().item()
+            loss = make(still, problem.weights, problem.inputs, uncompiled).forward().item()
+    return made.step, {"loss": loss, "vectors": vectors()}
+
+
+def vectors():
+    """The widest vectors that PyTorch uses, in the words of machine.py."""
     found = torch.backends.cpu.get_cpu_capability()
-    return twin.step, {"loss": loss, "vectors": {"AVX512": "AVX-512"}.get(found, found)}
+    return {"AVX512": "AVX-512"}.get(found, found)
 
 
 class Twin:

@@ -27,15 +27,15 @@ def run(args, report):
     contest.close()
 
 
-def train(contest, name, definition, args):
-    """One row of the table: a net whose Input layer gives `data` and `label`."""
+def train(contest, name, definition, args, twin="torch_twin:Twin"):
+    """One row of the table: a net whose Input layer gives `data` and `label`, and the class that runs it in PyTorch."""
     with tempfile.TemporaryDirectory() as folder:
         rng.seed(1)
         net = Net(definition, TRAIN)
         write_problem(folder, definition, net, draws(net))
         del net
         orders = [(OURS, "training:ours", folder, {"engine": args.engine})]
-        orders += [(kind, "torch_twin:side", folder, {"kind": kind}) for kind in contest.rivals]
+        orders += [(kind, "torch_twin:side", folder, {"kind": kind, "twin": twin}) for kind in contest.rivals]
         contest.row(name, orders, step_operations(definition), check)
 
 

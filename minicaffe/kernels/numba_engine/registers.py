@@ -13,9 +13,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
+from numba import config
 from numba.core import cgutils
-
-from minicaffe.kernels.numba_engine.compiled import config
 
 
 def features(host: Mapping[str, bool], name: str | None, setting: str | None) -> dict[str, bool]:
@@ -31,7 +30,8 @@ def features(host: Mapping[str, bool], name: str | None, setting: str | None) ->
     return {**({} if name else host), **changes}
 
 
-_features = features(llvm.get_host_cpu_features(), config.CPU_NAME, config.CPU_FEATURES)
+_name, _setting = (getattr(config, setting, None) for setting in ("CPU_NAME", "CPU_FEATURES"))
+_features = features(llvm.get_host_cpu_features(), _name, _setting)
 MASKS = bool(_features.get("avx"))                                       # whether part of a vector can be loaded
 VECTOR = 16 if MASKS and _features.get("avx512f") else 8 if MASKS else 4  # float32 numbers in a register
 REGISTERS = 16 if VECTOR == 8 else 32                                     # how many registers there are
