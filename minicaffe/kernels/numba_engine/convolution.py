@@ -117,8 +117,8 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
         depthwise.correlate(x, w, b, stride, pad, dilation, group, out)
         return
     at = _geometry(x, w, out, stride, pad, dilation)
-    interleaves = not at.bare and _stay_in_cache(w.shape[1], w.shape[2], at.width * len(at.phases[1]),
-                                                      at.channel)
+    row = at.width * len(at.phases[1])
+    interleaves = not at.bare and _stay_in_cache(w.shape[1], w.shape[2], row, at.channel)
     whole = len(x) // VECTOR * VECTOR if interleaves else 0
     if whole:
         interleaved.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
