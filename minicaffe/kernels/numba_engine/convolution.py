@@ -39,6 +39,7 @@ from minicaffe.kernels.workspace import borrow
 
 WIDEST_BLOCK = 3 << 18  # numbers of a block and group that stay in a core's cache while filters slide over them
 STRETCH = 64            # channels whose sums, as float64, fit into the memory of a tile
+WIDEST_ROWS = 1 << 17   # the same for the rows that outputs of one row are computed from, of a larger block
 SPREADS = 1.25          # from so many times more pixels than outputs on, the data gradient is scattered: see below
 
 
@@ -70,9 +71,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
         scattering.stamp(dy, w, stride, pad, dilation, group, out)
         return
     whole = 0
-    # With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy. Then it is less
-    # work to add each gradient to the pixels that its output was computed from.
-    if math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
+    if _scatters(dy, w, stride, dilation, group, out):
         whole = len(dy) // VECTOR * VECTOR
         if whole:
             at = _geometry(out, w, dy, stride, pad, dilation)
@@ -105,6 +104,22 @@ def _fits(x: np.ndarray, y: np.ndarray) -> bool:
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
 
 
+def _scatters(dy: np.ndarray, w: np.ndarray, stride: Sizes, dilation: Sizes, group: int, out: np.ndarray) -> bool:
+    """Return whether to add each gradient to the pixels that its output was computed from.
+
+    With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy, so this is less
+    work. But with stride 1 interleaved.py leaves the zeros out itself.
+    """
+    height, width = (size + (k - 1) * d for size, k, d in zip(out.shape[2:], w.shape[2:], dilation, strict=True))
+    leaves_out = max(stride) == 1 and _stay_in_cache(len(w) // group, w.shape[2], width, height * width)
+    return not leaves_out and math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:])
+
+
+def _stay_in_cache(channels: int, kh: int, row: int, plane: int) -> bool:
+    """Return whether interleaved channels with so many numbers in a row and a plane are read from a core's cache."""
+    return channels * VECTOR * kh * row <= WIDEST_ROWS or channels * VECTOR * plane <= WIDEST_BLOCK
+
+
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:
     return layout.geometry(w.shape[1], *x.shape[2:], tuple(w.shape[2:]), tuple(stride), tuple(pad), tuple(dilation),
                            *y.shape[2:])
@@ -117,8 +132,9 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
         depthwise.correlate(x, w, b, stride, pad, dilation, group, out)
         return
     at = _geometry(x, w, out, stride, pad, dilation)
-    fits_cache = not at.bare and w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
-    whole = len(x) // VECTOR * VECTOR if fits_cache else 0
+    row = at.width * len(at.phases[1])
+    interleaves = not at.bare and _stay_in_cache(w.shape[1], w.shape[2], row, at.channel)
+    whole = len(x) // VECTOR * VECTOR if interleaves else 0
     if whole:
         interleaved.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):

@@ -41,6 +41,9 @@ class Geometry:
     plane, channel       how many numbers a plane has, and all planes of a channel
     offsets              for each channel and tap the offset of its pixel for output 0
     interleaved_offsets  the same in the layout of interleaved.py
+    taps                 (kh, kw): the same for each tap, from the start of its channel
+    inside               for rows, and for columns: of each output, the first tap that reads a pixel of the image, and
+                         the first one behind these
     """
 
     def __init__(self, C: int, H: int, W: int, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, oh: int,
@@ -55,8 +58,10 @@ class Geometry:
         self.plane = self.height * self.width
         self.channel = self.plane * len(self.phases[0]) * len(self.phases[1])
         channels = np.arange(C, dtype=np.int64)[:, None, None] * self.channel
-        self.offsets = (channels + self._on_planes(taps, stride)).reshape(-1)
+        self.taps = self._on_planes(taps, stride)
+        self.offsets = (channels + self.taps).reshape(-1)
         self.interleaved_offsets = self.offsets * VECTOR
+        self.inside = tuple(_inside(*axis) for axis in zip((oh, ow), taps, stride, pad, (H, W), strict=True))
 
     def _on_planes(self, taps: list[np.ndarray], stride: Sizes) -> np.ndarray:
         """(kh, kw): the distance of each tap's pixel for output 0 from the start of a channel's planes."""
@@ -69,6 +74,11 @@ def _places(phases: np.ndarray, stride: int) -> np.ndarray:
     places = np.full(stride, -1, np.int64)
     places[phases] = np.arange(len(phases))
     return places
+
+
+def _inside(outputs: int, taps: np.ndarray, stride: int, pad: int, size: int) -> np.ndarray:
+    start = np.arange(outputs, dtype=np.int64) * stride - pad
+    return np.stack([np.searchsorted(taps, -start), np.searchsorted(taps, size - start)], axis=1).astype(np.int64)
 
 
 geometry = functools.lru_cache(maxsize=512)(Geometry)  # made anew, it would take longer than a small correlation

@@ -122,7 +122,7 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
     (N, K, oh, ow), D = dy.shape, len(at.offsets)
     planes = x if at.bare else lay_out(x, at, stride, pad)
     if at.width != ow and -(-ow // VECTOR) * VECTOR <= WIDE * at.width:
-        add_products_by_rows(planes, dy, at.offsets, group, N, planes.size // N, at.width, 1, out)
+        _add_by_rows(planes, dy, at, group, out)
         return
     grads = dy if at.width == ow else widen(dy, at.width)
     filters, row = K // group, oh * at.width
@@ -132,19 +132,14 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
                   K * row, row)
 
 
-def add_products_by_rows(pixels: np.ndarray, dy: np.ndarray, offsets: np.ndarray, group: int, blocks: int, block: int,
-                         width: int, unit: int, out: np.ndarray) -> None:
-    """out += the gradient of the filters, from each row of the outputs by itself: then planes may be wider than dy.
-
-    An output is `unit` numbers, which are those of so many images (interleaved.py). `block` is the numbers of `unit`
-    images in their planes, and `width` the outputs of a row there.
-    """
-    (K, D), (oh, ow) = (len(out), len(offsets)), dy.shape[2:]
-    filters = K // group
+def _add_by_rows(planes: np.ndarray, dy: np.ndarray, at: Geometry, group: int, out: np.ndarray) -> None:
+    """out += the gradient of the filters, from each row of the outputs by itself: then dy need not be widened."""
+    (N, K, oh, ow), D = dy.shape, len(at.offsets)
+    filters, image = K // group, planes.size // N
     parts, cuts = cut_products(filters, D, group)
-    rows = -(-oh // -(-oh * ow * unit // DOTS))
-    _add_products_by_rows(group * parts * cuts, pixels, dy, offsets, out, parts, cuts, filters, D, blocks, block,
-                          block // group, K * oh * ow * unit, width * unit, oh, ow * unit, rows)
+    rows = -(-oh // -(-oh * ow // DOTS))
+    _add_products_by_rows(group * parts * cuts, planes, dy, at.offsets, out, parts, cuts, filters, D, N, image,
+                          image // group, K * oh * ow, at.width, oh, ow, rows)
 
 
 def cut_products(filters: int, D: int, group: int) -> tuple[int, int]:
@@ -311,10 +306,10 @@ def _add_products(block, piece):
 @task
 def _add_products_by_rows(block, piece):
     """Do the same as `_add_products`, row by row of the outputs."""
-    (planes, grads, offsets, dw, parts, cuts, filters, D, blocks, image, channels, grads_image, width, oh, ow,
+    (planes, grads, offsets, dw, parts, cuts, filters, D, N, image, channels, grads_image, width, oh, ow,
      rows) = values(block, 16)
     g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
-    for n in range(blocks):
+    for n in range(N):
         for r in range(0, oh, rows):
             _add_dots(grads + 4 * (n * grads_image + (g * filters * oh + r) * ow), oh * ow, ow,
                       planes + 4 * (n * image + g * channels + r * width), width, offsets, ow, min(rows, oh - r),

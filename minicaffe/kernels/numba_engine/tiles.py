@@ -246,6 +246,63 @@ def multiply_and_add(w, stride, have, deep, x, offsets, depth, columns, ends, ou
         _added_1(w, stride, have, deep, x, offsets, depth, in_last, ends, out, 0)
 
 
+def banded_tile(vectors: int) -> Any:
+    """Return the tile  y[m, j] = Σ w[d, m] · x[offset[d] + j]  for ROWS m, `vectors` vectors of j, and bands of d.
+
+    A band is `depth` neighbouring d. There are `bands` of them, whose first d are `apart`. The other arguments are
+    those of `outer_tile`. But w has ROWS numbers for each d, side by side, and all vectors are whole.
+    """
+
+    @intrinsic
+    def tile(typing: Any, w: Any, have: Any, x: Any, offsets: Any, depth: Any, bands: Any, apart: Any, ends: Any,
+             out: Any, pitch: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, have, x, offsets, depth, bands, apart, ends, out, pitch = args
+            pixels_at = pointer(builder, x)
+
+            def band(i: Any, sums: Sequence[Any]) -> Sequence[Any]:
+                first = builder.mul(i, apart)
+                weights = _ahead(builder, pointer(builder, w), builder.mul(first, word(ROWS)))
+                table = _ahead(builder, pointer(builder, offsets, WORD), first)
+
+                def step(d: Any, sums: Sequence[Any]) -> list[Any]:
+                    at = _ahead(builder, pixels_at, builder.load(_ahead(builder, table, d)))
+                    pixels = [load(builder, _ahead(builder, at, word(v * VECTOR))) for v in range(vectors)]
+                    line, added = _ahead(builder, weights, builder.mul(d, word(ROWS))), []
+                    for m in range(ROWS):
+                        weight = spread(builder, builder.load(_ahead(builder, line, word(m))))
+                        added += [fma(builder, weight, pixel, sums[m * vectors + v]) for v, pixel in enumerate(pixels)]
+                    return added
+
+                return _loop(builder, depth, 1, sums, step)
+
+            flat = _loop(builder, bands, 1, [ZEROS] * (ROWS * vectors), band)
+            sums = [list(flat[m * vectors:(m + 1) * vectors]) for m in range(ROWS)]
+            real = [_clamped(builder, m, have) for m in range(ROWS)]
+            _write_rows(builder, sums, [None] * vectors, word(VECTOR), real, pointer(builder, out), pitch,
+                        pointer(builder, ends))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 10), make
+
+    return tile
+
+
+_banded = {v: banded_tile(v) for v in range(1, TILE_VECTORS + 1)}
+_banded_1, _banded_2, _banded_3 = _banded[1], _banded[2], _banded[3]
+
+
+@helper
+def multiply_bands(vectors, w, have, x, offsets, depth, bands, apart, ends, out, pitch):
+    """A banded_tile of ROWS rows, of which `have` exist, and so many vectors."""
+    if vectors == 3:
+        _banded_3(w, have, x, offsets, depth, bands, apart, ends, out, pitch)
+    elif vectors == 2:
+        _banded_2(w, have, x, offsets, depth, bands, apart, ends, out, pitch)
+    else:
+        _banded_1(w, have, x, offsets, depth, bands, apart, ends, out, pitch)
+
+
 def dot_tile(rows: int, taps: int) -> Any:
     """Add to the tile  t[m, d] += Σ dy[n, m, j] · x[n, offset[d] + j]  over n and j, for `rows` m and `taps` d.
 
