@@ -9,7 +9,7 @@ import numpy as np
 
 from minicaffe.kernels.definitions import elementwise as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.compiled import compiled
+from minicaffe.kernels.numba_engine.epilogue import RELU, Made, Step, finish, rectified, rectify, set_positive
 from minicaffe.kernels.numba_engine.pieces import add, copy, flags_of, floats_of, part, pieces, unless_same
 from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
@@ -63,33 +63,25 @@ def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 
 # --- compiled tasks: x is address 0 to work in place, and then the first of two loops runs (see unless_same) --------
 
-@task
+def _relu_step(block: Any) -> Step | None:
+    x, alpha, mask, y, size, _ = block
+    return None if x else Step(Made(y, size, 0, 0), RELU, (alpha, mask, 0))
+
+
+@task(step=_relu_step)
 def _relu(block, piece):
     """y = x where x > 0, else alpha · x; and where x > 0, if there is a mask."""
     x, slope, mask, y, size, count = values(block, 6)
     first, end = part(size, piece, count)
     alpha, out = np.float32(words.number(slope)), floats_of(y, first, end)
     if mask:
-        _set_positive(floats_of(x if x else y, first, end), flags_of(mask, first, end))
+        set_positive(floats_of(x if x else y, first, end), flags_of(mask, first, end))
     if x == 0:
-        for i in range(out.size):
-            out[i] = _rectified(out[i], alpha)
+        rectify(out, alpha)
     else:
         source = floats_of(x, first, end)
         for i in range(out.size):
-            out[i] = _rectified(source[i], alpha)
-
-
-@helper
-def _rectified(v, alpha):
-    below = np.float32(0) if alpha == 0 else alpha * v  # 0 · −∞ would be NaN
-    return below if v <= 0 else v  # so NaN, for which v <= 0 is false, stays NaN
-
-
-@compiled
-def _set_positive(x, positive):
-    for i in range(x.size):
-        positive[i] = np.uint8(x[i] > 0)
+            out[i] = rectified(source[i], alpha)
 
 
 @task
@@ -112,9 +104,9 @@ def _relu_grad(block, piece):
 def _of_pairs(formula: Callable[..., Any]) -> Task:
     """Return a task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
 
-    @task
+    @task(makes=lambda block, _: Made(block[2], block[3], 0, 0))
     def apply(block, piece):
-        a, b, y, size, count, p_bits, q_bits = values(block, 7)
+        a, b, y, size, count, p_bits, q_bits, steps = values(block, 8)
         first, end = part(size, piece, count)
         p, q = np.float32(words.number(p_bits)), np.float32(words.number(q_bits))
         v, out = floats_of(b, first, end), floats_of(y, first, end)
@@ -125,6 +117,7 @@ def _of_pairs(formula: Callable[..., Any]) -> Task:
             u = floats_of(a, first, end)
             for i in range(out.size):
                 out[i] = formula(u[i], v[i], p, q)
+        finish(steps, y, first, end, 0)
 
     return apply
 
@@ -148,9 +141,9 @@ def _larger_of(u, v, p, q):
 _weighted_sum, _multiply, _maximum = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
 
 
-@task
+@task(makes=lambda block, _: Made(block[0], block[1], 0, 0))
 def _add_all(block, piece):
-    """y = the sum of any number of arrays, whose addresses end the block."""
+    """y = the sum of any number of arrays, whose addresses follow in the block."""
     y, size, count, arrays = values(block, 4)
     first, end = part(size, piece, count)
     for start in range(first, end, STRETCH):
@@ -159,3 +152,4 @@ def _add_all(block, piece):
         copy(floats_of(block[4], start, stop), total)  # block[4] is the address of the first array
         for k in range(1, arrays):
             add(floats_of(block[4 + k], start, stop), total)
+        finish(block[4 + arrays], y, start, stop, 0)
