@@ -62,8 +62,7 @@ def test_correlate(case):
     ((2, 3, 48, 31), 10, (3, 5), (1, 1), (1, 2), (1, 1), 1),    # some pieces for each image
 ])
 def test_correlate_of_planes(case):
-    """Float32 planes that are wide, narrow, or a multiple of 256 numbers long, give what the definition does in float64.
-    """
+    """Float32 planes that are wide, narrow, or a multiple of 256 long give what the definition does in float64."""
     x, w, b, y, geometry = arrays(case)
     expected, found = np.empty_like(y), np.empty_like(y, np.float32)
     x, w, b = (a.astype(np.float32) for a in (x, w, b))

@@ -89,28 +89,33 @@ def test_a_product_does_the_steps(M, N, D, turned):
     check(lambda: [kernels.matmul(a, b, y), steps(y)], y, 1)
 
 
-def test_number_by_number():
+@pytest.mark.parametrize("name", ["add_all", "weighted_sum", "max_pool"])
+def test_number_by_number(name):
     """Sums of arrays and pooling know no channels. They do ReLU, and leave a step with channels to its own call."""
-    x, y, pooled = numbers(2, 3, 8, 6), np.empty((2, 3, 8, 6), np.float32), np.empty((2, 3, 4, 3), np.float32)
-    bias = numbers(3)
-    for write, out in ((lambda: kernels.add_all([x, x, x], y), y),
-                       (lambda: kernels.weighted_sum([x, x], [0.5, -2.0], y), y),
-                       (lambda: kernels.max_pool(x, (2, 2), (2, 2), (0, 0), pooled, None), pooled)):
-        check(lambda: [write(), kernels.relu(out, 0.0, None, out)], out, 1)
-        check(lambda: [write(), kernels.add_bias(out, bias, 1, out)], out, 2)
+    x, bias = numbers(2, 3, 8, 6), numbers(3)
+    y = np.empty((2, 3, 4, 3) if name == "max_pool" else x.shape, np.float32)
+    run = {"add_all": lambda: kernels.add_all([x, x, x], y),
+           "weighted_sum": lambda: kernels.weighted_sum([x, x], [0.5, -2.0], y),
+           "max_pool": lambda: kernels.max_pool(x, (2, 2), (2, 2), (0, 0), y, None)}[name]
+    check(lambda: [run(), kernels.relu(y, 0.0, None, y)], y, 1)
+    check(lambda: [run(), kernels.add_bias(y, bias, 1, y)], y, 2)
 
 
-def test_what_is_left_alone():
-    """No step: a call out of place, of a part, of other channels, behind a reader, or that reads y twice."""
-    run, y = convolution("rows")
-    other, half, row = np.empty_like(y), y[:1], numbers(y.shape[-1])
-    for body in (lambda: kernels.relu(y, 0.0, None, other), lambda: kernels.relu(half, 0.0, None, half),
-                 lambda: kernels.add_bias(y, row, 3, y), lambda: kernels.scale_channels(y, y[0, :, 0, 0].copy(), None, 1, other),
-                 lambda: kernels.scale_channels(y[:1], y.reshape(-1)[:y.shape[1]], None, 1, y[:1])):
-        with recording.recording() as alone:
-            run()
-        check(lambda: [run(), body()], y, len(alone.calls) + 1)
-    check(lambda: [run(), kernels.multiply(y, y, other), kernels.relu(y, 0.0, None, y)], y, len(alone.calls) + 2)
+@pytest.mark.parametrize("name", ["elsewhere", "a part", "another axis", "by itself", "read between"])
+def test_what_is_left_alone(name):
+    """No step: a call out of place, of a part of y, of other channels, with factors out of y, or behind a reader."""
+    run, y = convolution("interleaved")
+    other, part, of_y = np.empty_like(y), y[:1], y.reshape(-1)[:y.shape[1]]
+    row = numbers(y.shape[-1])
+    body = {"elsewhere": lambda: kernels.relu(y, 0.0, None, other),
+            "a part": lambda: kernels.relu(part, 0.0, None, part),
+            "another axis": lambda: kernels.add_bias(y, row, 3, y),
+            "by itself": lambda: kernels.scale_channels(y, of_y, None, 1, y),
+            "read between": lambda: [kernels.multiply(y, y, other), kernels.relu(y, 0.0, None, y)]}[name]
+    with recording.recording() as alone:
+        run()
+        body()
+    check(lambda: [run(), body()], y, len(alone.calls))
 
 
 def test_statistics_are_prepared_before():

@@ -38,7 +38,7 @@ IN_PLACE = (inputs(x=IMAGE) + convolution("x", "a", 6, 3) + layer("BatchNorm", "
             + layer("ReLU", "a", "a", "relu_param { negative_slope: 0.125 }", name="r1") + layer("TanH", "a", "read")
             + layer("ReLU", "a", "rectified", name="r2") + layer("Pooling", "rectified", "p",
                                                                  "pooling_param { kernel_size: 2 }")
-            + layer("ReLU", "p", "p", name="r3") + fully_connected("p", "f", 7) + layer("ReLU", "f", "f", name="r4"))
+            + layer("ReLU", "p", "p", name="r3") + layer("Scale", "p", "p", name="sp"))
 NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, "residual": RESIDUAL,
         "in place": IN_PLACE}
 

@@ -77,7 +77,7 @@ def _relu(block, piece):
     if mask:
         set_positive(floats_of(x if x else y, first, end), flags_of(mask, first, end))
     if x == 0:
-        rectify(out, alpha)
+        rectify(y, first, end, alpha)
     else:
         source = floats_of(x, first, end)
         for i in range(out.size):
@@ -92,8 +92,8 @@ def _relu_grad(block, piece):
     alpha, positive, out = np.float32(words.number(slope)), flags_of(mask, first, end), floats_of(dx, first, end)
     if dy == 0:
         for i in range(out.size):
-            d = out[i]
-            out[i] = d if positive[i] else alpha * d
+            # a product, for LLVM would store a choice by masks, which takes long with AVX2
+            out[i] *= np.float32(1) if positive[i] else alpha
     else:
         source = floats_of(dy, first, end)
         for i in range(out.size):
