@@ -130,3 +130,16 @@ def test_statistics_are_prepared_before():
 
     check(lambda: [run(), normalize(mean), kernels.relu(y, 0.0, None, y)], y, 2)
     check(lambda: [run(), normalize(mean), normalize(variance)], y, 4)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_relu_of_special_numbers(alpha):
+    """In place or not, ReLU keeps NaN and ∞, and makes −∞ and −0 what its definition does."""
+    x = np.resize(np.array([-np.inf, np.nan, -0.0, 0.0, np.inf, -2.0, 3.0, -3e38, 1e-45], np.float32), 5 * VECTOR + 3)
+    want, elsewhere, y = np.empty_like(x), np.empty_like(x), x.copy()
+    kernels.relu.definition(x, alpha, None, want)
+    kernels.relu(x, alpha, None, elsewhere)
+    kernels.relu(y, alpha, None, y)
+
+    np.testing.assert_array_equal(want, elsewhere)
+    assert elsewhere.tobytes() == y.tobytes()

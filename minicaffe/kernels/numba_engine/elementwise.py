@@ -77,7 +77,7 @@ def _relu(block, piece):
     if mask:
         set_positive(floats_of(x if x else y, first, end), flags_of(mask, first, end))
     if x == 0:
-        rectify(y, first, end, alpha)
+        rectify(out, alpha)
     else:
         source = floats_of(x, first, end)
         for i in range(out.size):
@@ -92,7 +92,7 @@ def _relu_grad(block, piece):
     alpha, positive, out = np.float32(words.number(slope)), flags_of(mask, first, end), floats_of(dx, first, end)
     if dy == 0:
         for i in range(out.size):
-            # a product, for LLVM would store a choice by masks, which takes long with AVX2
+            # a product and no choice, for the same reason as in `rectify`
             out[i] *= np.float32(1) if positive[i] else alpha
     else:
         source = floats_of(dy, first, end)

@@ -150,13 +150,6 @@ def if_greater(typing: Any, u: Any, v: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
-def if_at_most(typing: Any, u: Any, v: Any, a: Any, b: Any) -> Any:
-    """a where u ≤ v, else b, element by element."""
-    return _made_of(lambda builder, u, v, a, b: builder.select(builder.fcmp_ordered("<=", u, v), a, b), a, floats,
-                    floats, a, a)
-
-
-@intrinsic
 def plus(typing: Any, a: Any, b: Any) -> Any:
     """a + b."""
     if a is indices:
