@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from minicaffe.kernels.definitions import channels as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.epilogue import (
-    AFFINE,
-    PRELU,
-    Made,
-    Step,
-    bend,
-    bent,
-    finish,
-    finish_row,
-    move_and_scale,
-    move_and_scale_row,
-    number,
-)
-from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.pieces import add, copy, floats_of, part, pieces, unless_same
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.words import values
+from minicaffe.kernels.numba_engine.words import helper, values
 
 
 @definitions.add_bias.implementation("numba", recordable=True)
@@ -91,13 +76,7 @@ def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
 
 # --- compiled tasks: x is address 0 to work in place, and then the first of two loops runs (see unless_same) --------
 
-def _prelu_step(block: Any) -> Step | None:
-    x, slopes, y, rows, channels, P, _ = block
-    made = Made(y, rows * P, channels, P)
-    return None if x else Step(made, PRELU, (slopes, 0, 0))
-
-
-@task(step=_prelu_step)
+@task
 def _prelu(block, piece):
     """y = max(x, 0) + a · min(x, 0), by rows of P numbers with a slope each: slopes repeat."""
     x, slopes, y, rows, channels, P, count = values(block, 7)
@@ -106,57 +85,65 @@ def _prelu(block, piece):
     for r in range(first, end):
         a, out = a_of[r % channels], floats_of(y, r * P, (r + 1) * P)
         if x == 0:
-            bend(out, a)
+            for i in range(P):
+                out[i] = _bent(out[i], a)
         else:
             source = floats_of(x, r * P, (r + 1) * P)
             for i in range(P):
-                out[i] = bent(source[i], a)
+                out[i] = _bent(source[i], a)
 
 
-def _planes_made(block: Any, _: int = 0) -> Made:
-    return Made(block[4], block[5] * block[7], block[6], block[7])
+@helper
+def _bent(v, a):
+    zero = np.float32(0)
+    return (zero if v < zero else v) + a * (zero if v > zero else v)
 
 
-def _rows_made(block: Any, _: int = 0) -> Made:
-    return Made(block[4], block[5] * block[6], block[6], 1)
-
-
-def _as_step(made: Callable[[Any], Made]) -> Callable[[Any], Step | None]:
-    """Return the function that describes a call of an affine task as a step."""
-    return lambda block: None if block[0] else Step(made(block), AFFINE, tuple(block[1:4]))
-
-
-@task(makes=_planes_made, step=_as_step(_planes_made))
+@task
 def _affine_planes(block, piece):
     """y = (x − before[c]) · scale[c] + after[c], by rows of P numbers of a channel c."""
-    x, before, scale, after, y, rows, C, P, count, steps = values(block, 10)
+    x, before, scale, after, y, rows, C, P, count = values(block, 9)
     first, end = part(rows, piece, count)
     for r in range(first, end):
-        m, s, b = number(before, r % C, 0), number(scale, r % C, 1), number(after, r % C, 0)
+        m, s, b = _number(before, r % C, 0), _number(scale, r % C, 1), _number(after, r % C, 0)
         out = floats_of(y, r * P, (r + 1) * P)
         if x == 0:
-            move_and_scale(out, m, s, b)
+            for i in range(P):
+                out[i] = (out[i] - m) * s + b
         else:
             source = floats_of(x, r * P, (r + 1) * P)
             for i in range(P):
                 out[i] = (source[i] - m) * s + b
-        finish(steps, y, r * P, (r + 1) * P, r % C)
 
 
-@task(makes=_rows_made, step=_as_step(_rows_made))
+@helper
+def _number(address, index, default):
+    """Number `index` of the array at an address, or the default where there is no array."""
+    return words.floats(address, index + 1)[index] if address else np.float32(default)
+
+
+@task
 def _affine_rows(block, piece):
     """Compute the same as `_affine_planes` where each row of x holds one number of every channel."""
-    x, before, scale, after, y, N, C, count, steps = values(block, 9)
+    x, before, scale, after, y, N, C, count = values(block, 8)
     first, end = part(N, piece, count)
     for n in range(first, end):
         out = floats_of(y, n * C, (n + 1) * C)
         if x:
             copy(floats_of(x, n * C, (n + 1) * C), out)
-        move_and_scale_row(out, before, scale, after, 0)
-        finish_row(steps, y, n * C, (n + 1) * C, 0)
+        if before:
+            means = words.floats(before, C)
+            for c in range(C):
+                out[c] -= means[c]
+        if scale:
+            factors = words.floats(scale, C)
+            for c in range(C):
+                out[c] *= factors[c]
+        if after:
+            add(words.floats(after, C), out)
 
 
-@task(prepares=lambda block: block[[0, 1, 2, 4, 5]])
+@task
 def _global_stats(block, piece):
     """mu = mean / factor and inverse_std = 1 / √(variance / factor + eps), for each channel; here 1 / 0 is 0."""
     mean_at, variance_at, factor_at, little, mu_at, inverse_at, C = values(block, 7)
@@ -168,10 +155,10 @@ def _global_stats(block, piece):
         inverse_std[c] = np.float32(1) / np.sqrt(variance[c] * share + eps)
 
 
-@task(prepares=lambda block: block[[0, 1, 3]])
+@task
 def _divide_by_std(block, piece):
     """out = w / √(variance + eps), number by number."""
     w, variance_at, little, out_at, C = values(block, 5)
     variance, out, eps = words.floats(variance_at, C), words.floats(out_at, C), np.float32(words.number(little))
     for c in range(C):
-        out[c] = number(w, c, 1) / np.sqrt(variance[c] + eps)
+        out[c] = _number(w, c, 1) / np.sqrt(variance[c] + eps)

@@ -10,7 +10,6 @@ import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.epilogue import finish, planes_written
 from minicaffe.kernels.numba_engine.pieces import part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
@@ -43,11 +42,11 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: S
                *dilation, count)
 
 
-@task(makes=lambda block, _: planes_written(block[3], block[4], block[5], block[9] * block[10]))
+@task
 def _correlate(block, piece):
     """y[n, k] = b[k] + w[k] ⋆ x[n, k // m], plane by plane of y."""
-    x, w, b, y, rows, K, m, H, W, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, count, steps = values(block, 21)
-    first, end = part(rows, piece, count)
+    x, w, b, y, planes, K, m, H, W, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, count = values(block, 20)
+    first, end = part(planes, piece, count)
     for plane in range(first, end):
         k = plane % K
         source, to = x + 4 * (plane // K * (K // m) + k // m) * H * W, y + 4 * plane * oh * ow
@@ -58,7 +57,6 @@ def _correlate(block, piece):
             _plane_3x3_by_2(source, weights, bias, to, H, W, oh, ow, sh, ph, pw)
         else:
             _plane(source, weights, bias, to, H, W, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw)
-        finish(steps, y, plane * oh * ow, (plane + 1) * oh * ow, k)
 
 
 @helper

@@ -7,13 +7,10 @@ image, and narrow images are as quick as wide ones. Images that do not fill a bl
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
-from minicaffe.kernels.numba_engine.epilogue import Made, finish, planes_written
 from minicaffe.kernels.numba_engine.layout import Geometry, flat, reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part, part_in_steps, pieces
 from minicaffe.kernels.numba_engine.planes import cut_products
@@ -142,15 +139,10 @@ def _number(address, i):
     return words.floats(address + 4 * i, 1)[0]
 
 
-def _slide_made(block: Any, pieces: int) -> Made:
-    y, parts, group, filters, oh, ow = (block[i] for i in (3, 6, 7, 8, 13, 14))
-    return planes_written(y, pieces // parts * filters * VECTOR, group * filters, oh * ow)
-
-
-@task(makes=_slide_made)
+@task
 def _slide(block, piece):
     """y[k, o] = b[k] + Σ w[k, d] · x[offset[d] + o], for some filters k of a block of images, VECTOR of each o."""
-    pixels, w, b, y, offsets, sums, parts, group, filters, D, image, channels, width, oh, ow, steps = values(block, 16)
+    pixels, w, b, y, offsets, sums, parts, group, filters, D, image, channels, width, oh, ow = values(block, 15)
     blocks, g, up = piece // parts // group, piece // parts % group, piece % parts
     P, K = oh * ow, group * filters
     to = sums + 4 * piece * ROWS * P * VECTOR
@@ -163,12 +155,9 @@ def _slide(block, piece):
                 tiles.multiply(w + 4 * k * D, D, have, 1, source + 4 * VECTOR * (r * width + q), offsets, D,
                                min(WIDTH, (ow - q) * VECTOR), b + 4 * k, to + 4 * VECTOR * (r * ow + q), P * VECTOR)
         for f in range(have):  # from VECTOR images side by side to one image after the other
-            line = (blocks * VECTOR * K + k + f) * P
+            line = y + 4 * (blocks * VECTOR * K + k + f) * P
             for j in range(0, P, VECTOR):
-                transpose_tile(to + 4 * VECTOR * (f * P + j), VECTOR, VECTOR, y + 4 * (line + j), K * P,
-                               min(VECTOR, P - j))
-            for n in range(VECTOR):
-                finish(steps, y, line + n * K * P, line + (n * K + 1) * P, k + f)
+                transpose_tile(to + 4 * VECTOR * (f * P + j), VECTOR, VECTOR, line + 4 * j, K * P, min(VECTOR, P - j))
 
 
 _dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)

@@ -10,7 +10,6 @@ import numpy as np
 
 from minicaffe.kernels.definitions import matmul as definitions
 from minicaffe.kernels.numba_engine import tiles, words
-from minicaffe.kernels.numba_engine.epilogue import Made, finish_row
 from minicaffe.kernels.numba_engine.pieces import floats_of, part_in_steps, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, REGISTERS
 from minicaffe.kernels.numba_engine.task import task
@@ -57,22 +56,21 @@ _dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)
 _dots_of_one = tiles.dot_tile(1, LONG_TILE)
 
 
-@task(makes=lambda block, _: Made(block[2], block[4], block[4], 1))
+@task
 def _dot_row(block, piece):
     """out[n] = Σ a[d] · bᵀ[n, d], for some n: the product of a single image is reading b."""
-    a, b, out, offsets, N, D, count, add, steps = values(block, 9)
+    a, b, out, offsets, N, D, count, add = values(block, 8)
     first, end = part_in_steps(N, LONG_TILE, piece, count)
     if not add:
         floats_of(out, first, end)[:] = 0
     for n in range(first, end, LONG_TILE):
         _dots_of_one(a, D, 1, 0, b, 0, offsets + 8 * n, min(LONG_TILE, end - n), D, 1, out + 4 * n, N)
-    finish_row(steps, out, first, end, first)
 
 
-@task(makes=lambda block, _: Made(block[2], block[4] * block[5], block[5], 1))
+@task
 def _dot_rows(block, piece):
     """out[m, n] = Σ a[m, d] · bᵀ[n, d], for some n: both rows are read as they lie."""
-    a, b, out, offsets, M, N, D, count, add, steps = values(block, 10)
+    a, b, out, offsets, M, N, D, count, add = values(block, 9)
     first, end = part_in_steps(N, DOT_TAPS, piece, count)
     if not add:
         result = words.floats(out, M * N)
@@ -84,14 +82,12 @@ def _dot_rows(block, piece):
             for m in range(0, M, DOT_ROWS):
                 _dots(a + 4 * (m * D + d), D, min(DOT_ROWS, M - m), 0, b + 4 * d, 0, offsets + 8 * n,
                       min(DOT_TAPS, N - n), min(DOTS, D - d), 1, out + 4 * (m * N + n), N)
-    for m in range(M):
-        finish_row(steps, out, m * N + first, m * N + end, first)
 
 
-@task(makes=lambda block, _: Made(block[2], block[6] * block[7], block[7], 1))
+@task
 def _add_rows(block, piece):
     """out[m, n] = Σ a[m, d] · b[d, n], for some n: so many columns of b's rows at a time."""
-    a, b, out, offsets, ends, nothing, M, N, D, stride, deep, count, add, steps = values(block, 14)
+    a, b, out, offsets, ends, nothing, M, N, D, stride, deep, count, add = values(block, 13)
     first, end = part_in_steps(N, WIDTH, piece, count)
     band = M if D > DEEP else ROWS
     for top in range(0, M, band):
@@ -105,5 +101,3 @@ def _add_rows(block, piece):
                 else:
                     tiles.multiply(left, stride, have, deep, right, offsets, D, columns, nothing,
                                    out + 4 * (m * N + n), N)
-    for m in range(M):
-        finish_row(steps, out, m * N + first, m * N + end, first)

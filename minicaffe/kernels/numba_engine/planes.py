@@ -9,14 +9,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from typing import Any
 
 import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.epilogue import Made, finish, planes_written
 from minicaffe.kernels.numba_engine.layout import Geometry, lay_out, widen
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part, part_in_steps
 from minicaffe.kernels.numba_engine.registers import VECTOR
@@ -152,24 +150,18 @@ def _starts(columns: int, wide: int, parts: int) -> np.ndarray:
     return np.array([p * wide // parts * WIDTH for p in range(parts)] + [columns], np.int64)[:-1]
 
 
-def _slide_made(block: Any, _: int) -> Made:
-    y, group, filters, oh, ow, images = (block[i] for i in (3, 8, 9, 14, 15, 16))
-    return planes_written(y, images * filters, group * filters, oh * ow)
-
-
-@task(makes=_slide_made)
+@task
 def _slide(block, piece):
     """y[k, j] = b[k] + Σ w[k, d] · x[offset[d] + j], for a part of the outputs j and of the filters of some images."""
-    (pixels, w, b, y, offsets, starts, parts, tall, group, filters, D, image, channels, width, oh, ow, images,
-     at_once, steps) = values(block, 19)
+    (planes, w, b, y, offsets, starts, parts, tall, group, filters, D, image, channels, width, oh, ow, images,
+     at_once) = values(block, 18)
     rest, here = piece // parts, piece % parts
     band, up = rest // tall, rest % tall
     firsts = words.ints(starts, parts)
     start, stop = firsts[here], firsts[here + 1] if here + 1 < parts else (oh - 1) * width + ow
     first, end = part_in_steps(filters, ROWS, up, tall)
-    written = start // width * ow + min(start % width, ow), stop // width * ow + min(stop % width, ow)
     for i in range(band * at_once, min(images, (band + 1) * at_once)):  # images, each with its groups
-        at, k = pixels + 4 * (i // group * image + i % group * channels), i % group * filters
+        at, k = planes + 4 * (i // group * image + i % group * channels), i % group * filters
         to = y + 4 * i * filters * oh * ow
         if filters <= THIN:
             for m in range(filters):
@@ -179,30 +171,20 @@ def _slide(block, piece):
             for m in range(first, end, ROWS):
                 _slide_tall(w + 4 * (k + m) * D, b + 4 * (k + m), min(ROWS, filters - m), at, offsets, D, start, stop,
                             width, oh, ow, to + 4 * m * oh * ow)
-        for m in range(first, end):
-            row = (i * filters + m) * oh * ow
-            finish(steps, y, row + written[0], row + written[1], k + m)
 
 
-def _slide_rows_made(block: Any, _: int) -> Made:
-    y, group, filters, P, images = (block[i] for i in (3, 11, 12, 16, 17))
-    return planes_written(y, images * filters, group * filters, P)
-
-
-@task(makes=_slide_rows_made)
+@task
 def _slide_rows(block, piece):
     """y[k, o] = b[k] + Σ w[k, d] · x[offset[d] + o], for a part of the vectors of o and the filters of some images."""
-    (pixels, w, b, y, offsets, table, vectors, unit, units, parts, tall, group, filters, D, image, channels, P, images,
-     at_once, steps) = values(block, 20)
+    (planes, w, b, y, offsets, table, vectors, unit, units, parts, tall, group, filters, D, image, channels, P, images,
+     at_once) = values(block, 19)
     rest, here = piece // parts, piece % parts
     band, up = rest // tall, rest % tall
     start, stop = part(units, here, parts)
     start, stop = start * unit, vectors if here == parts - 1 else stop * unit
-    places = words.ints(table, (vectors, 3))
-    written = places[start, 1], P if stop == vectors else places[stop, 1]
     first, end = part_in_steps(filters, ROWS, up, tall)
     for i in range(band * at_once, min(images, (band + 1) * at_once)):  # images, each with its groups
-        at, k = pixels + 4 * (i // group * image + i % group * channels), i % group * filters
+        at, k = planes + 4 * (i // group * image + i % group * channels), i % group * filters
         for m in range(first, end, ROWS):
             have, row = min(ROWS, filters - m), (i * filters + m) * P
             v = start
@@ -213,19 +195,12 @@ def _slide_rows(block, piece):
                 tiles.multiply_spaced(w + 4 * (k + m) * D, D, have, at, offsets, D, taken, table + 24 * v,
                                       b + 4 * (k + m), y + 4 * row, P)
                 v += taken
-            for f in range(have):
-                finish(steps, y, row + f * P + written[0], row + f * P + written[1], k + m + f)
 
 
-def _slide_packed_made(block: Any, pieces: int) -> Made:
-    y, parts, tall, group, filters, P = (block[i] for i in (3, 7, 8, 9, 10, 12))
-    return planes_written(y, pieces // (parts * tall) * filters, group * filters, P)
-
-
-@task(makes=_slide_packed_made)
+@task
 def _slide_packed(block, piece):
     """y[k, j] = b[k] + Σ w[k, d] · x[d, j], for a part of the outputs j and of the filters of an image and group."""
-    x, w, b, y, offsets, firsts_at, memory, parts, tall, group, filters, D, P, most, steps = values(block, 15)
+    x, w, b, y, offsets, firsts_at, memory, parts, tall, group, filters, D, P, most = values(block, 14)
     rest, here = piece // parts, piece % parts
     i, up = rest // tall, rest % tall
     firsts = words.ints(firsts_at, parts)
@@ -239,9 +214,6 @@ def _slide_packed(block, piece):
             for q in range(0, columns, WIDTH):
                 tiles.multiply(w + 4 * (k + m) * D, D, min(ROWS, filters - m), 1, pixels + 4 * q * D, offsets, D,
                                min(WIDTH, columns - q), b + 4 * (k + m), y + 4 * ((i * filters + m) * P + j + q), P)
-        for m in range(first, end):
-            row = (i * filters + m) * P + j
-            finish(steps, y, row, row + columns, k + m)
 
 
 @compiled

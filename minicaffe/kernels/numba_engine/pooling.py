@@ -11,7 +11,6 @@ import numpy as np
 from minicaffe.kernels.definitions import pooling as definitions
 from minicaffe.kernels.definitions.pooling import LOWEST, Pair
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.epilogue import Made, finish
 from minicaffe.kernels.numba_engine.pieces import floats_of, indices_of, part, pieces, sum_of
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
@@ -102,10 +101,10 @@ def _pixels(row, left, W, sw, other):
     return evens(load(row, left, W, other), load(row, left + VECTOR, W, other))
 
 
-@task(makes=lambda block, _: Made(block[1], block[3] * block[6] * block[7], 0, 0))
+@task
 def _max_pool(block, piece):
     """y = the largest pixel of each window and index = its place in its plane; VECTOR windows at a time."""
-    x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count, steps = values(block, 16)
+    x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     lowest = spread(LEAST)
     for row in range(first * oh, end * oh):
@@ -124,7 +123,6 @@ def _max_pool(block, piece):
             store(y + 4 * row * ow, q, ow, best)
             if index:
                 store(index + 4 * row * ow, q, ow, chosen)
-    finish(steps, y, first * oh * ow, end * oh * ow, 0)
 
 
 @task

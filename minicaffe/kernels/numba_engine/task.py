@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from numba import cfunc, types
 from minicaffe.kernels import recording
 from minicaffe.kernels.numba_engine import pool, words
 from minicaffe.kernels.numba_engine.compiled import HERE, SOURCES, SUMS_IN_ANY_ORDER, cached, stamp
-from minicaffe.kernels.numba_engine.epilogue import Fusing, joined
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.int64)
 
@@ -30,8 +29,8 @@ tasks: list[Task] = []  # all of them, for `minicaffe warm`
 class Task:
     """A function that is compiled when it is first needed, and that runs all pieces of its work when it is called."""
 
-    def __init__(self, function: Callable[..., None], options: dict[str, Any], fusing: Fusing) -> None:
-        self.name, self._function, self._options, self.fusing = function.__name__, function, options, fusing
+    def __init__(self, function: Callable[..., None], options: dict[str, Any]) -> None:
+        self.name, self._function, self._options = function.__name__, function, options
         self._source = stamp([_file(function)])
         self._compiled: Any = None
         tasks.append(self)
@@ -57,11 +56,9 @@ class Task:
         recorder = recording.current()
         if recorder is not None and recorder.borrowed is not None:  # a dry run
             return
-        if self.fusing.makes is not None:
-            arguments = (*arguments, None)  # a call alone has no steps
         call = (self.compiled.address, np.array([_word(a) for a in arguments], np.int64), pieces)
         if recorder is not None:  # the arguments are kept too: the block holds only their addresses
-            recorder.add(call, arguments, as_function)
+            recorder.add(call, arguments, pool.as_function)
         pool.as_function((call,))()
 
 
@@ -69,23 +66,14 @@ def _file(function: Callable[..., None]) -> Path:
     return Path(function.__code__.co_filename)
 
 
-def as_function(calls: Sequence[recording.Call]) -> Callable[[], None]:
-    """Return a function that runs recorded calls one after the other; calls in place become steps of those before."""
-    fusing = {one.compiled.address: one.fusing for one in tasks if one.is_compiled}
-    return pool.as_function(joined(calls, fusing))
-
-
-def task(function: Callable[..., None] | None = None, *, sums: bool = False, **fusing: Any) -> Any:
-    """Decorator: make a Task of a function of (block, piece). With `sums`, it may add numbers up in any order.
-
-    `fusing` says how its calls join others (epilogue.Fusing).
-    """
+def task(function: Callable[..., None] | None = None, *, sums: bool = False) -> Any:
+    """Decorator: make a Task of a function of (block, piece). With `sums`, it may add numbers up in any order."""
     options: dict[str, Any] = {"error_model": "numpy"}
     if sums:
         options["fastmath"] = SUMS_IN_ANY_ORDER
 
     def keep(function: Callable[..., None]) -> Task:
-        return Task(function, options, Fusing(**fusing))
+        return Task(function, options)
 
     return keep if function is None else keep(function)
 
