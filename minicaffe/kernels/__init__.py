@@ -25,7 +25,15 @@ from minicaffe.kernels.definitions.convolution import (
     correlate_weight_grad,
 )
 from minicaffe.kernels.definitions.copying import copy, crop, put_slice, take_slice, transpose
-from minicaffe.kernels.definitions.elementwise import add_all, maximum, multiply, relu, relu_grad, weighted_sum
+from minicaffe.kernels.definitions.elementwise import (
+    add_all,
+    maximum,
+    multiply,
+    relu,
+    relu_grad,
+    tanh_grad,
+    weighted_sum,
+)
 from minicaffe.kernels.definitions.embedding import scatter_add
 from minicaffe.kernels.definitions.im2col import col2im, im2col
 from minicaffe.kernels.definitions.images import crop_and_scale
@@ -42,7 +50,7 @@ from minicaffe.kernels.definitions.pooling import (
     max_pool_grad,
     stochastic_pool,
 )
-from minicaffe.kernels.definitions.recurrent import lstm_unit, lstm_unit_grad
+from minicaffe.kernels.definitions.recurrent import lstm, lstm_grad, lstm_unit, lstm_unit_grad, rnn, rnn_grad
 from minicaffe.kernels.definitions.reduce import row_sum
 from minicaffe.kernels.definitions.regions import (
     region_max_pool,
@@ -110,6 +118,8 @@ __all__ = [
     "linear",
     "lrn",
     "lrn_grad",
+    "lstm",
+    "lstm_grad",
     "lstm_unit",
     "lstm_unit_grad",
     "matmul",
@@ -133,6 +143,8 @@ __all__ = [
     "relu_grad",
     "repeat_pixels",
     "rmsprop_update",
+    "rnn",
+    "rnn_grad",
     "row_sum",
     "scale_around",
     "scale_channels",
@@ -146,6 +158,7 @@ __all__ = [
     "take_slice",
     "take_step",
     "tanh",
+    "tanh_grad",
     "threads",
     "transpose",
     "use_engine",

@@ -27,25 +27,30 @@ FEWEST_TILES = 64
 
 
 def worthwhile(w: np.ndarray, stride: tuple[int, ...], pad: tuple[int, ...], dilation: tuple[int, ...], group: int,
-               y: np.ndarray) -> bool:
-    """Return whether the correlation with w that gives y can be computed so, and is large enough to gain by it."""
+               y: np.ndarray, channels: int = FEWEST_CHANNELS, tiles: int = FEWEST_TILES) -> bool:
+    """Return whether the correlation with w that gives y can be computed so, and is large enough to gain by it.
+
+    It is from so many channels and filters of a group on, and from so many tiles.
+    """
     if w.shape[2:] != (TAPS, TAPS) or set(stride) | set(dilation) != {1} or max(pad) >= TAPS:
         return False
-    tiles = len(y) * math.prod(-(-o // TILE) for o in y.shape[2:])
-    return min(w.shape[1], w.shape[0] // group) >= FEWEST_CHANNELS and tiles >= FEWEST_TILES
+    found = len(y) * math.prod(-(-o // TILE) for o in y.shape[2:])
+    return min(w.shape[1], w.shape[0] // group) >= channels and found >= tiles
 
 
 @functools.lru_cache(maxsize=1)
 def line_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return A (4, 6), B (6, 6) and G (6, 3) for a line of pixels.
 
-    G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q. B's row for p
-    holds the coefficients of Π (t − q). A evaluates again. The point at infinity reads the leading coefficient.
+    G takes the values of the filter's polynomial. B's row for p holds the coefficients of Π (t − q), over the other
+    points q. A evaluates again, and divides by N_p = Π (p − q). The point at infinity reads the leading coefficient.
+    The division could stand in any of the three. In A it costs least, since few images have fewer outputs than a filter
+    has taps.
     """
     points = np.array(POINTS)
     others = [np.delete(points, i) for i in range(len(points))]
     spread = np.array([np.prod(p - q) for p, q in zip(points, others, strict=True)])
-    G = np.vstack([np.vander(points, TAPS, increasing=True) / spread[:, None], np.eye(TAPS)[-1]])
+    G = np.vstack([np.vander(points, TAPS, increasing=True), np.eye(TAPS)[-1]])
     B = np.vstack([np.append(np.poly(q)[::-1], 0) for q in others] + [np.poly(points)[::-1]])
-    A = np.vstack([np.vander(points, TILE, increasing=True), np.eye(TILE)[-1]]).T
+    A = np.vstack([np.vander(points, TILE, increasing=True) / spread[:, None], np.eye(TILE)[-1]]).T
     return A, B, G

@@ -31,8 +31,10 @@ LENET = Path(__file__).parents[2] / "examples" / "fashion_mnist" / "lenet_train_
 BATCH, ROUNDS = 64, 5
 JPEGS, SIDE, ROWS = 1500, 256, 50_000
 
+measured = {}  # samples a second in each round, by the row's name
 
-def run(_args=None):
+
+def run(_args, report):
     """Images or rows a second of wall time, and of the time that all cores together worked."""
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
@@ -44,6 +46,8 @@ def run(_args=None):
         images(at, files)
         rows(at)
         training(at)
+    for name, rates in measured.items():
+        report.add("data", name, rates, "1/s")
 
 
 def net(text):
@@ -58,6 +62,7 @@ def row(name, count, work):
         wall, cpu = time.perf_counter(), time.process_time()
         work()
         rates.append((count / (time.perf_counter() - wall), count / max(time.process_time() - cpu, 1e-9)))
+    measured.setdefault(name, [wall for wall, _ in rates])
     wall, cpu = (statistics.median(side) for side in zip(*rates, strict=True))
     print(f"{name:44}{wall:12,.0f}{cpu:12,.0f}", flush=True)
     return wall
@@ -161,6 +166,7 @@ def rows(at):
             longest = max(longest, time.perf_counter() - start)
             time.sleep(0.002)  # the computing of a net, without which a thread cannot read ahead
         rate = BATCH * count / (time.perf_counter() - begin - 0.002 * count)
+        measured[name] = [rate]
         print(f"{name:44}{rate:12,.0f}{'longest pass':>20}{1e3 * longest:8.1f} ms", flush=True)
 
 

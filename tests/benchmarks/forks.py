@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from run import machine
+from machine import machine
 
 from minicaffe import kernels
 from minicaffe.net import Net

@@ -26,8 +26,9 @@ import time
 
 import numba
 import numpy as np
+from machine import machine
 from nets import NETS
-from run import machine, make_solver
+from training import make_solver
 
 from minicaffe import kernels, rng
 from minicaffe.kernels import recording

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+
 import torch
+from problem import Problem, without
 from torch.nn import functional as F
+
+
+def side(folder, kind, twin="torch_twin:Twin"):
+    """The side of PyTorch in a comparison of training steps, by a class like Twin and one of its kinds."""
+    module, name = twin.split(":")
+    make = getattr(importlib.import_module(module), name)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    problem = Problem(folder)
+    made = make(problem.definition, problem.weights, problem.inputs, kind)
+    loss = made.step()
+    still = without(problem.definition, ["Dropout"])
+    if len(still.layer) < len(problem.definition.layer):  # chance decides that step's loss
+        with torch.no_grad():
+            uncompiled = {"compile": "eager", "both": "channels_last"}.get(kind, kind)
+            loss = make(still, problem.weights, problem.inputs, uncompiled).forward().item()
+    return made.step, {"loss": loss, "vectors": vectors()}
+
+
+def vectors():
+    """The widest vectors that PyTorch uses, in the words of machine.py."""
+    found = torch.backends.cpu.get_cpu_capability()
+    return {"AVX512": "AVX-512"}.get(found, found)
 
 
 class Twin:
     """A training step of a net of Convolution, Pooling, InnerProduct, ReLU, LRN, Dropout, Concat, SoftmaxWithLoss.
 
-    `blobs` are the minicaffe net's learned blobs by layer name; their values are copied.
+    `weights` are arrays by the layer's name; their values are copied. `kind` is eager, channels_last, compile or both:
+    the images and filters in memory with the channels innermost, and the forward pass compiled.
     """
 
-    def __init__(self, net, blobs, inputs, lr=1e-3, momentum=0.9, weight_decay=5e-4):
+    def __init__(self, net, weights, inputs, kind="eager", lr=1e-3, momentum=0.9, weight_decay=5e-4):
         self.layers = [layer for layer in net.layer if layer.type != "Input"]
-        self.inputs = {name: torch.from_numpy(values.copy()) for name, values in inputs.items()}
+        last = kind in ("channels_last", "both")
+        self.inputs = {name: _tensor(values, last) for name, values in inputs.items()}
         self.inputs["label"] = self.inputs["label"].long()
-        self.learned = {name: [torch.from_numpy(b.data.copy()).requires_grad_() for b in group]
-                        for name, group in blobs.items()}
+        self.learned = {name: [_tensor(values, last).requires_grad_() for values in group]
+                        for name, group in weights.items()}
+        if kind in ("compile", "both"):
+            self.forward = torch.compile(self.forward)
         weights = [group[0] for group in self.learned.values()]
         biases = [group[1] for group in self.learned.values() if len(group) > 1]
         self.optimizer = torch.optim.SGD([{"params": weights, "weight_decay": weight_decay},
@@ -67,3 +97,8 @@ class Twin:
 
     def Concat(self, layer, *xs):
         return torch.cat(xs, 1)
+
+
+def _tensor(values, channels_last):
+    made = torch.from_numpy(values.copy())
+    return made.contiguous(memory_format=torch.channels_last) if channels_last and made.ndim == 4 else made

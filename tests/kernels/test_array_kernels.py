@@ -126,10 +126,11 @@ def images(normal):
 
 
 CASES = {"copy": copies, "take_slice": taken, "put_slice": put, "add_all": sums, "weighted_sum": weighted_sums,
-         "multiply": pairs, "maximum": pairs, "add_bias": biases, "scale_channels": scales,
+         "multiply": pairs, "maximum": pairs, "tanh_grad": pairs, "add_bias": biases, "scale_channels": scales,
          "normalize_channels": normalizations, "global_stats": statistics, "crop_and_scale": images,
          "transpose": transposed, "scale_around": scales_around, "divide_by_std": divisions_by_std}
-IN_PLACE = ("multiply", "maximum", "weighted_sum", "add_bias", "scale_channels", "normalize_channels", "scale_around")
+IN_PLACE = ("multiply", "tanh_grad", "maximum", "weighted_sum", "add_bias", "scale_channels", "normalize_channels",
+            "scale_around")
 
 
 def cases(name, dtype, seed=1701):

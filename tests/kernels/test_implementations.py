@@ -25,6 +25,7 @@ POOLS = [  # x, kernel, stride, pad, sizes of y
     ((2, 3, 7, 9), (2, 2), (2, 2), (0, 0), (3, 4)),
     ((2, 3, 7, 9), (2, 2), (2, 2), (0, 0), (4, 5)),  # the last windows are clipped
     ((2, 3, 7, 5), (3, 2), (2, 1), (1, 1), (4, 6)),
+    ((2, 3, 7, 10), (1, 1), (3, 2), (0, 0), (3, 5)),  # no window reads every second pixel
     ((1, 2, 5, 4), (1, 1), (2, 3), (0, 0), (3, 2)),
     ((1, 2, 4, 6), (1, 1), (2, 3), (0, 0), (3, 3)),  # the last windows are empty
     ((3, 1, 5, 7), (5, 7), (1, 1), (0, 0), (1, 1)),
@@ -231,6 +232,30 @@ def lstm_unit_grads(normal):
         yield c, gates, normal(*c.shape), normal(*c.shape), normal(*c.shape), normal(*c.shape), normal(*gates.shape)
 
 
+# T, N, D of the kernels that go through time: blocks that are not full, a single stream, several pieces
+TIMES = ((5, 3, 7), (1, 9, 33), (4, 1, 70), (3, 6, 32), (2, 37, 150), (2, 1, 301))
+
+
+LOOPS = ("lstm", "lstm_grad", "rnn", "rnn_grad")
+
+
+def recurrent(name):
+    """The cases of a loop over time. Some streams begin anew between, and states are neither 0 nor far from it."""
+    def made(normal):
+        for T, N, D in TIMES:
+            wide = 4 * D if name.startswith("lstm") else D
+            z, w_h, fed_back, h, dy = (normal(T, N, wide), normal(wide, D) / np.sqrt(D), normal(T, N, D),
+                                       normal(T, N, D), normal(T, N, D))
+            w_h, cont = w_h.astype(z.dtype), (normal(T, N) > -1).astype(z.dtype)
+            c, gates = normal(T + 1, N, D), np.abs(np.tanh(normal(T, N, 4 * D)))
+            h_0, c_0 = normal(N, D), normal(N, D)
+            yield {"lstm": (z, w_h, cont, h_0, c_0, normal(T, N, 4 * D), c, fed_back, h),
+                   "lstm_grad": (dy, gates, c, w_h, cont, T % 2 * 0.1, normal(T, N, 4 * D)),
+                   "rnn": (z, w_h, cont, h_0, fed_back, h),
+                   "rnn_grad": (dy, np.tanh(h), w_h, cont, normal(T, N, D))}[name]
+    return made
+
+
 def regions_of(name):
     """The cases of a kernel that pools over regions: one region and many, more than one image, bins without a pixel."""
     def made(normal):
@@ -285,7 +310,7 @@ OTHERS = {"interpolate": interpolations, "interpolate_grad": interpolation_grads
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
           "negative_power": negative_powers, "take_step": steps, "lstm_unit": lstm_units,
           "lstm_unit_grad": lstm_unit_grads, "vector_length": vector_lengths, "divide_vectors": divided_vectors,
-          "nms": boxes_to_keep,
+          "nms": boxes_to_keep, **{name: recurrent(name) for name in LOOPS},
           **{name: updates(histories, numbers) for name, histories, numbers in RULES}}
 
 
@@ -340,7 +365,8 @@ def cases(name, draw, dtype):
 
 ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
     "add_all", "add_bias", "copy", "crop_and_scale", "divide_by_std", "global_stats", "maximum", "multiply",
-    "normalize_channels", "put_slice", "scale_around", "scale_channels", "take_slice", "transpose", "weighted_sum"}
+    "normalize_channels", "put_slice", "scale_around", "scale_channels", "take_slice", "tanh_grad", "transpose",
+    "weighted_sum"}
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
         "max_pool_grad", "nms", "divide_vectors", "repeat_pixels", "stochastic_pool", "expected_pool",
@@ -348,6 +374,7 @@ BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tan
         "region_max_pool", "region_max_pool_grad", "region_vote_grad", "region_samples",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
+THROUGH_TIME = {np.float32: 4e-6, np.float64: 4e-14}  # loops over time, in which the rounding of each step goes on
 WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering
 
 
@@ -385,7 +412,8 @@ def test_an_engine_writes_what_the_definition_writes(engine, name, dtype):
             if name in BITS and not (engine == "numba" and name == "tanh"):
                 np.testing.assert_array_equal(have, want)
             else:
-                largest, error = np.nanmax(np.abs(want), initial=0), WINOGRAD if "correlate" in name else ROUNDED
+                largest = np.nanmax(np.abs(want), initial=0)
+                error = WINOGRAD if "correlate" in name else THROUGH_TIME if name in LOOPS else ROUNDED
                 np.testing.assert_allclose(have, want, rtol=0, atol=error[dtype] * largest)
         count += 1
 
@@ -401,6 +429,7 @@ ROUNDED_BY_NUMBA = {  # kernels to which numba does not give numpy's bits -> rel
     "softmax": (1e-6, 0), **dict.fromkeys(("sigmoid", "tanh", "elu", "exponential"), (1e-6, 1e-7)),
     **dict.fromkeys(("add_channel_sums", "vector_length", "matmul", "ave_pool", "ave_pool_grad", "interpolate",
                      "interpolate_grad", "region_vote", "region_samples_grad"), (0, 1e-6)),
+    **dict.fromkeys(LOOPS, (0, 4e-6)),
     **dict.fromkeys(("correlate", "correlate_data_grad", "correlate_weight_grad"), (0, 2e-5))}
 
 
@@ -430,6 +459,21 @@ def test_threads_do_not_change_what_numpy_writes(name):
             np.testing.assert_array_equal(have, want)
 
 
+@pytest.mark.parametrize("name", LOOPS)
+def test_threads_do_not_change_what_goes_through_time(name):
+    """The steps of a loop are shared out among threads, and give the same bits on one, two and three."""
+    made, written = kernels.kernels()[name], []
+    kernels.use_engine("auto")
+    for threads in (1, 2, 3):
+        kernels.set_threads(threads)
+        written.append([run(made, a) for a in cases(name, np.random.default_rng(5), np.float32)])
+
+    for several in written[1:]:
+        for one, other in zip(written[0], several, strict=True):
+            for want, have in zip(one, other, strict=True):
+                np.testing.assert_array_equal(have, want)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_max_pool_of_nan(engine):
     """No comparison with NaN holds, so a window of NaN gives the lowest float32 and no index, on every engine."""
@@ -447,7 +491,7 @@ IN_PLACE = {  # kernel -> (where `out` stands among the arguments, which argumen
     **{name: [(-1, 0)] for name in ("relu", "relu_grad", "prelu", "softmax", "lrn", "sigmoid", "tanh", "elu", "linear",
                                     "exponential", "clip", "absolute")},
     "divide_vectors": [(-1, 0)], "softmax_grad": [(-1, 1)], "lrn_grad": [(-1, 2)],
-    "lstm_unit": [(3, 1), (4, 0)], "lstm_unit_grad": [(5, 3)]}
+    "lstm": [(5, 0)], "rnn": [(5, 0)], "rnn_grad": [(4, 0)], "lstm_unit": [(3, 1), (4, 0)], "lstm_unit_grad": [(5, 3)]}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

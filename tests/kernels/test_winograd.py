@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from extras import needs_tiles
 
 from minicaffe import kernels
 from minicaffe.kernels.numpy_engine import winograd
@@ -60,3 +61,72 @@ def test_large_layers_take_this_way():
     assert not fits((4, 128, 14, 15), (96, 128, 3, 5))
     assert not fits((4, 20, 14, 15), (96, 20, 3, 3))
     assert not fits((1, 128, 7, 6), (96, 128, 3, 3))
+
+
+def by_slices():
+    """Return numba's module for slices of filters, and how many numbers a vector has."""
+    needs_tiles()
+    from minicaffe.kernels.numba_engine import registers, winograd_slices
+
+    return winograd_slices, registers.VECTOR
+
+
+@pytest.mark.parametrize("case", [  # N, C, H, W, K, pad, group; C and K count vectors
+    (1, 2, 7, 6, 4, (1, 1), 1),
+    (3, 4, 9, 5, 2, (0, 2), 2),
+    (2, 1, 13, 26, 5, (2, 0), 1),
+    (5, 3, 1, 2, 7, (1, 1), 1),
+])
+@pytest.mark.parametrize("limits", [{}, {"CHANNELS": 1, "TILES": 3, "PIXELS": 1, "MOST_VALUES": 1}])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_slices_of_filters(case, limits, threads, monkeypatch):
+    """A slice at a time gives the definition's numbers, forward and back, however tiles and channels are cut."""
+    slices, vector = by_slices()
+    for name, value in limits.items():
+        monkeypatch.setattr(slices, name, value * vector if name == "CHANNELS" else value)
+    kernels.set_threads(threads)
+    N, C, H, W, K, pad, group = case
+    draw = np.random.default_rng(3)
+    x, w, b, dy = (draw.standard_normal(shape).astype(np.float32) for shape in (
+        (N, C * vector, H, W), (K * vector, C * vector // group, 3, 3), (K * vector,),
+        (N, K * vector, H + 2 * pad[0] - 2, W + 2 * pad[1] - 2)))
+    geometry = ((1, 1), pad, (1, 1), group)
+    y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
+    slices.correlate(x, w, b, pad, group, y)
+    slices.correlate_data_grad(dy, w, pad, group, dx)
+    want_y, want_dx = np.empty_like(y, np.float64), np.empty_like(x, np.float64)
+    x, w, b, dy = (a.astype(np.float64) for a in (x, w, b, dy))
+    kernels.correlate.definition(x, w, b, *geometry, want_y)
+    kernels.correlate_data_grad.definition(dy, w, *geometry, want_dx)
+
+    np.testing.assert_allclose(y, want_y, rtol=0, atol=1e-5 * np.abs(want_y).max())
+    np.testing.assert_allclose(dx, want_dx, rtol=0, atol=1e-5 * np.abs(want_dx).max())
+
+
+def test_what_slices_are_for():
+    """Layers of whole vectors take this way from a few tiles on, unless most outputs of their tiles are cut off."""
+    slices, vector = by_slices()
+
+    def fits(N, C, side, K, stride=(1, 1), group=1):
+        return slices.fits(np.empty((K, C // group, 3, 3)), stride, (1, 1), (1, 1), group, np.empty((N, K, side, side)))
+
+    wide, tiles = 4 * vector, slices.FEWEST_TILES
+    assert fits(tiles // 4, wide, 7, 2 * wide)
+    assert not fits(tiles // 4, wide, 7, 2 * wide, stride=(2, 2))
+    assert not fits(1, wide, 4, 2 * wide)               # one tile
+    assert not fits(tiles, wide, 5, 2 * wide)           # 25 of 64 outputs
+    assert not fits(tiles, wide, 7, 2 * wide + 1)       # no whole vector
+    assert not fits(tiles, wide, 7, 2 * wide, group=8)  # few channels in a group
+
+
+def test_tiles_are_multiplied_by_their_matrices():
+    """The factors into which the matrices are split, so that fewer numbers are added up, have them as product."""
+    needs_tiles()
+    from minicaffe.kernels.numba_engine.transforms import _factors
+
+    for matrix in winograd.line_matrices():
+        for M in (matrix, matrix.T):
+            factors = _factors(M)
+
+            np.testing.assert_allclose(factors[0] @ factors[1], M, atol=1e-15)
+            assert sum(np.count_nonzero(f) - len(f) for f in factors) < np.count_nonzero(M) - len(M)

@@ -165,6 +165,37 @@ def test_held_views():
         pair.check()
 
 
+def test_filters_may_change_in_any_pass():
+    """What a caller writes into filters of 3×3 counts in the next pass: the first, the recorded and the replayed ones.
+
+    These filters are transformed before they are multiplied. The caller holds the array from before the first pass.
+    """
+    text = inputs(x=(1, 16, 14, 9)) + convolution("x", "a", 32, 3) + convolution("a", "b", 16, 3)
+    pair, source = Pair(text), make(text, TRAIN, dtype=np.float32)
+    held = [pair.played.params[name][0].data for name in "ab"]
+    for step in range(5):
+        held[step % 2][-1, -1] += 0.5
+        pair.check()
+        held[step % 2][...] = held[step % 2][::-1].copy()
+        pair.check()
+    for net in (pair.played, pair.plain):
+        net.copy_trained_from(source.to_proto())
+    pair.check()
+    for net in (pair.played, pair.plain):
+        net.share_trained_layers_with(source)
+    for _ in range(4):
+        for param in source.learnable_params:
+            param.blob.diff[...] = pair.draw.standard_normal(param.blob.shape)
+        source.update()
+        pair.check()
+        want = np.empty_like(pair.plain.blobs["b"].data, np.float64)
+        x, w, b = (a.astype(np.float64) for a in (
+            pair.plain.blobs["a"].data, *(blob.data for blob in source.params["b"])))
+        kernels.correlate.definition(x, w, b, (1, 1), (1, 1), (1, 1), 1, want)
+
+        np.testing.assert_allclose(pair.played.blobs["b"].data, want, rtol=0, atol=1e-5 * np.abs(want).max())
+
+
 def test_statistics_may_change():
     """BatchNorm's statistics are read in each replay, also where their factor is 0."""
     pair = Pair(RESIDUAL)

@@ -25,6 +25,12 @@ def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarra
 
 
 @kernel
+def tanh_grad(dy: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    """out = dy · (1 − y²), the gradient of y = tanh(x). out may be dy."""
+    out[...] = dy * (1 - y * y)
+
+
+@kernel
 def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
     """out = x[0] + x[1] + …, in this order. out is none of them."""
     out[...] = sum(x)

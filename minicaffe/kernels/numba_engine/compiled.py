@@ -12,6 +12,7 @@ and docs/performance.md says which releases were tested. The parts are:
   context, builder           words.py, vectors.py, tiles.py, ...: what an intrinsic's code generator gets, with their
                              methods get_value_type, get_dummy_value and make_tuple
   NUMBA_CPU_FEATURES         here: read once, when numba is imported
+  config.CPU_FEATURES        registers.py: that setting, with config.CPU_NAME
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Correlations without column matrices: the choice between the four ways to compute one.
 
-Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
+Winograd's transforms (winograd_slices.py, winograd.py) take 3×3 filters with many channels. Otherwise filters slide
+over the images.
 Filters that read one channel each slide over the images as they lie (depthwise.py).
 Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
 (planes.py).
@@ -16,7 +17,7 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, words
+from minicaffe.kernels.numba_engine import depthwise, interleaved, layout, planes, winograd, winograd_slices, words
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
@@ -38,8 +39,8 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
         definitions.correlate.on("numpy")(x, w, b, stride, pad, dilation, group, out)
         return
     bias = zeros(len(w)) if b is None else b
-    if _winograd_fits(w, stride, pad, dilation, group, out):
-        winograd.correlate(x, w, bias, pad, group, out)
+    if winograd_slices.fits(w, stride, pad, dilation, group, out):
+        winograd_slices.correlate(x, w, bias, pad, group, out)
     else:
         _slide(x, w, bias, stride, pad, dilation, group, out)
 
@@ -51,8 +52,8 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     if not _fits(dy, out):
         definitions.correlate_data_grad.on("numpy")(dy, w, stride, pad, dilation, group, out)
         return
-    if _winograd_fits(w, stride, pad, dilation, group, dy):
-        winograd.correlate_data_grad(dy, w, pad, group, out)
+    if winograd_slices.fits(w, stride, pad, dilation, group, dy):
+        winograd_slices.correlate_data_grad(dy, w, pad, group, out)
         return
     whole = 0
     # With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy. Then it is less
@@ -73,7 +74,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     if not _fits(x, dy):
         definitions.correlate_weight_grad.on("numpy")(x, dy, stride, pad, dilation, group, out)
         return
-    if _winograd_fits(out, stride, pad, dilation, group, dy):
+    if worthwhile(out, stride, pad, dilation, group, dy) and winograd_slices.whole_vectors(out, group):
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
@@ -87,10 +88,6 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
     """Return whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
-
-
-def _winograd_fits(w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int, y: np.ndarray) -> bool:
-    return winograd.fits(w.shape[1], len(w) // group) and worthwhile(w, stride, pad, dilation, group, y)
 
 
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:
@@ -154,7 +151,10 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """Read dy once. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
-    if dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
+    if dy.size == N * K > 0 and dy.flags.c_contiguous:
+        count = pieces(dy.size, K)
+        _add_row_sums(count, dy, out, borrow("row sums", (K,), np.float64), N, K, count)
+    elif dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
         count = pieces(dy.size, K)
         _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
     else:
@@ -175,3 +175,19 @@ def _add_channel_sums(block, piece):
                 of_image += row[j]
             total += of_image
         out[k] += np.float32(total)
+
+
+@task
+def _add_row_sums(block, piece):
+    """out[k] += Σ dy[n, k] over n, for some k: whole rows are added, so that numbers are read in their order."""
+    dy, sums, totals, N, K, count = values(block, 6)
+    first, end = part(K, piece, count)
+    total, out = words.array_at(words.double_pointer(totals + 8 * first), end - first), floats_of(sums, first, end)
+    for k in range(total.size):
+        total[k] = 0
+    for n in range(N):
+        row = floats_of(dy, n * K + first, n * K + end)
+        for k in range(row.size):
+            total[k] += row[k]
+    for k in range(out.size):
+        out[k] += np.float32(total[k])

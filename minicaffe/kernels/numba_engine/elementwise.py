@@ -32,6 +32,13 @@ def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarra
     _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
 
+@definitions.tanh_grad.implementation("numba", recordable=True)
+def tanh_grad(dy: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    """Pass over memory once."""
+    count = pieces(dy.size)
+    _tanh_grad(count, unless_same(dy, out), y, out, dy.size, count, 0.0, 0.0)
+
+
 @definitions.add_all.implementation("numba", recordable=True)
 def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
     """Add chunks that stay in the first cache, so that each sum is written to main memory once."""
@@ -158,12 +165,18 @@ def _product_of(u, v, p, q):
 
 
 @helper
+def _slope_of(u, v, p, q):
+    return u * (np.float32(1) - v * v)
+
+
+@helper
 def _larger_of(u, v, p, q):
     more = u if u > v else v  # v where either is not a number
     return u if u != u else more
 
 
 _weighted_sum, _multiply, _maximum = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
+_tanh_grad = _of_pairs(_slope_of)
 
 
 @task

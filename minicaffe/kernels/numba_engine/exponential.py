@@ -38,6 +38,24 @@ def expm1(x):
 
 
 @helper
+def sigmoid(x):
+    """1 / (1 + e^−x)."""
+    # e^−40 + 1 is 1 already. Beyond that, e^−x would become so small that processors compute with it slowly.
+    most = np.float32(40) if x > np.float32(40) else x
+    return np.float32(1) / (np.float32(1) + exp(-most))
+
+
+@helper
+def tanh(x):
+    """(e^2x − 1) / (e^2x + 1)."""
+    size = abs(x)
+    size = np.float32(20) if size > np.float32(20) else size  # expm1 takes at most 88; from 9 on, the result is 1
+    e = expm1(size + size)  # which computes e^2x − 1 as a whole, so that no digits get lost near 0
+    rise = e / (e + np.float32(2))
+    return np.copysign(rise, x)
+
+
+@helper
 def _split(x):
     """e^r − 1 and two powers of 2 with the product 2^n, where x = n · ln 2 + r and |r| ≤ ln 2 / 2.
 

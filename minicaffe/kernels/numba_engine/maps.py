@@ -9,7 +9,7 @@ import numpy as np
 
 from minicaffe.kernels.definitions import maps as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.exponential import exp, expm1
+from minicaffe.kernels.numba_engine.exponential import exp, expm1, sigmoid, tanh
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces, unless_same
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
@@ -44,19 +44,12 @@ def _implement(kernel: Kernel, formula: Callable[..., Any]) -> None:
 
 @helper
 def _sigmoid(v, p, q):
-    # e^−40 + 1 is 1 already. Beyond that, e^−v would become so small that processors compute with it slowly.
-    most = np.float32(40) if v > np.float32(40) else v
-    return np.float32(1) / (np.float32(1) + exp(-most))
+    return sigmoid(v)
 
 
 @helper
 def _tanh(v, p, q):
-    size = abs(v)
-    size = np.float32(20) if size > np.float32(20) else size  # expm1 takes at most 88; from 9 on, the result is 1
-    # tanh x = (e^2x − 1) / (e^2x + 1). expm1 computes e^2x − 1 as a whole, so that no digits get lost near 0
-    e = expm1(size + size)
-    rise = e / (e + np.float32(2))
-    return np.copysign(rise, v)
+    return tanh(v)
 
 
 @helper

@@ -21,6 +21,7 @@ ROW_WORK = 1 << 16    # the same for a single row: each number of b is used once
 LONG_TILE = 12 if REGISTERS == 32 else 8  # rows of bᵀ that a single row is multiplied with at a time
 DEEP = 256            # rows of b from which all rows of out are summed before the next columns of b are read
 LARGE = 1 << 20       # numbers of b from which short parts of many rows are read too slowly
+THICK = 256           # rows, columns and terms from which on it pays that BLAS copies its factors first
 DOTS = 2048           # numbers of a row that are multiplied at a time: a tile's rows of b stay in the first cache
 
 
@@ -35,7 +36,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     # where D is 1, both orders of b are equal in memory. A dot product would have a single term, so b's row is added.
     dots = b.T.flags.c_contiguous and D > 1
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
-    if not MASKS or not out.flags.c_contiguous or not out.size or not D:
+    if not MASKS or not out.flags.c_contiguous or not out.size or not D or min(M, N, D) >= THICK:
         definitions.matmul.on("numpy")(a, b, out, add=add)
     elif rows and dots and M == 1:  # tiles are longer, since there is no other row to share b's numbers with
         count = pieces(N * D, -(-N // LONG_TILE), ROW_WORK)

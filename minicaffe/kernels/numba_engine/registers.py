@@ -1,4 +1,4 @@
-"""Vector registers of this processor, and the LLVM instructions that load, mask, combine and store them.
+"""Vector registers that numba may use, and the LLVM instructions that load, mask, combine and store them.
 
 LLVM's vectorizer keeps sums in memory, and uses no vectors for short rows. So the code that must be quick is written in
 LLVM's own language: whole loops in tiles.py, single steps in vectors.py. Both are built from the functions here.
@@ -8,16 +8,32 @@ These functions run when numba compiles. `builder` writes the instructions; a va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
+from numba import config
 from numba.core import cgutils
 
-_features = llvm.get_host_cpu_features()
-VECTOR = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers in a register
+
+def features(host: Mapping[str, bool], name: str | None, setting: str | None) -> dict[str, bool]:
+    """Return the features that numba compiles for, from its settings NUMBA_CPU_NAME and NUMBA_CPU_FEATURES.
+
+    Without features in the settings they are those of this processor, `host`. Otherwise the setting changes them, as in
+    "-avx512f". With a name of a processor, only what the setting adds counts: which features the name stands for is not
+    known here, and one too few only costs speed.
+    """
+    if setting is None:
+        return dict(host)
+    changes = {part.strip()[1:]: part.strip()[0] == "+" for part in setting.split(",") if part.strip()}
+    return {**({} if name else host), **changes}
+
+
+_name, _setting = (getattr(config, setting, None) for setting in ("CPU_NAME", "CPU_FEATURES"))
+_features = features(llvm.get_host_cpu_features(), _name, _setting)
 MASKS = bool(_features.get("avx"))                                       # whether part of a vector can be loaded
+VECTOR = 16 if MASKS and _features.get("avx512f") else 8 if MASKS else 4  # float32 numbers in a register
 REGISTERS = 16 if VECTOR == 8 else 32                                     # how many registers there are
 
 WORD, FLOAT, INDEX = ir.IntType(64), ir.FloatType(), ir.IntType(32)

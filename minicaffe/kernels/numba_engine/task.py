@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,41 @@ class Task:
 
     def __call__(self, pieces: int, *arguments: Any) -> None:
         """Run all pieces with these arguments, each an array, None (which arrives as address 0), an int or a float."""
-        recorder = recording.current()
-        if recorder is not None and recorder.borrowed is not None:  # a dry run
+        if not _is_dry_run():
+            _run([(self.compiled.address, _block(arguments), pieces)], arguments)
+
+    def in_turns(self, turns: int, pieces: int, *arguments: Any) -> None:
+        """Run all pieces for turn 0, then all for turn 1, and so on; no piece begins before the turn before is done.
+
+        In front of the arguments the task gets the first turn that it must do, and the first that it must not do.
+        Where there is one piece, it does all turns in one call.
+        """
+        if _is_dry_run():
             return
-        call = (self.compiled.address, np.array([_word(a) for a in arguments], np.int64), pieces)
-        if recorder is not None:  # the arguments are kept too: the block holds only their addresses
+        block = _block((0, turns, *arguments))
+        blocks = block[np.newaxis] if pieces == 1 else np.repeat(block[np.newaxis], turns, axis=0)
+        if pieces > 1:
+            blocks[:, 0], blocks[:, 1] = np.arange(turns), np.arange(1, turns + 1)
+        _run([(self.compiled.address, one, pieces) for one in blocks], arguments)
+
+
+def _is_dry_run() -> bool:
+    recorder = recording.current()
+    return recorder is not None and recorder.borrowed is not None
+
+
+def _block(arguments: Iterable[Any]) -> np.ndarray:
+    """Return the words that hold the arguments of a call."""
+    return np.array([_word(a) for a in arguments], np.int64)
+
+
+def _run(calls: Sequence[recording.Call], arguments: Sequence[Any]) -> None:
+    """Run calls one after the other, and record them if a recording is being made."""
+    recorder = recording.current()
+    if recorder is not None:
+        for call in calls:  # the arguments are kept too: the block holds only their addresses
             recorder.add(call, arguments, pool.as_function)
-        pool.as_function((call,))()
+    pool.as_function(calls)()
 
 
 def _file(function: Callable[..., None]) -> Path:

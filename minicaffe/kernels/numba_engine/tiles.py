@@ -37,7 +37,8 @@ from minicaffe.kernels.numba_engine.registers import (
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 # A tile's sums must all stay in registers, beside the vectors that are being multiplied. With 32 registers, 8 rows of 3
-# vectors take 24, and a tile of dot products takes 4 · 6 = 24, too. With 16 registers, both take 12.
+# vectors take 24, and a tile of dot products takes 4 · 6 = 24, too. With 16 registers, both take 12. For dot products,
+# LLVM also keeps the vectors of all taps and one of a row in registers: 3 + 1 fit beside 12 sums, and 4 + 1 do not.
 ROWS = REGISTERS // 4                                 # rows of a tile
 TILE_VECTORS = 3                                      # vectors of a row of a tile
 WIDTH = VECTOR * TILE_VECTORS                         # columns of a tile

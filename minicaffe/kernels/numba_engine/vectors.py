@@ -83,6 +83,16 @@ def load_whole(typing: Any, address: Any, first: Any) -> Any:
 
 
 @intrinsic
+def load_indices(typing: Any, address: Any, first: Any) -> Any:
+    """Indices first, first + 1, … at an address, all of which exist."""
+    def make(builder: Any, address: Any, first: Any) -> Any:
+        value = builder.load(builder.bitcast(_place(builder, address, first), INDICES.as_pointer()))
+        value.align = registers.ALIGNED
+        return value
+    return _made_of(make, indices, types.int64, types.int64)
+
+
+@intrinsic
 def store_whole(typing: Any, address: Any, first: Any, value: Any) -> Any:
     """Write a vector to numbers first, first + 1, … at an address, all of which exist.
 
@@ -114,7 +124,7 @@ def ramp(typing: Any, first: Any, step: Any) -> Any:
 def evens(typing: Any, a: Any, b: Any) -> Any:
     """Elements 0, 2, 4, … of two vectors seen as one."""
     every_other = range(0, 2 * VECTOR, 2)
-    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), a, a, a)
 
 
 @intrinsic

@@ -1,13 +1,14 @@
-"""Winograd's transforms for 3×3 correlations, with channels as the innermost axis, so that each vector is of channels.
+"""The weight gradient of 3×3 correlations by Winograd's transforms, with channels as the innermost axis.
 
-An image is cut into tiles of 6×6 pixels, each of which gives 4×4 outputs. A tile is transformed into 36 *points*. At
-each point the correlation is a plain matrix product, and together they take a quarter of the multiplications.
+An image is cut into tiles of 6×6 pixels, each of which gives 4×4 outputs. A tile of pixels or of gradients is
+transformed into 36 *points*. At each point the gradient is a plain matrix product, and together they take a quarter of
+the multiplications.
 
     x → (N, height, width, C) → x̂ (36, T, C)      tiles to points
-    ŷ (36, T, K) = x̂ · ŵ (36, C, K)               a product at each point
-    ŷ → (N, height, width, K) → y                 points to tiles
+    dy → (N, height, width, K) → dŷ (36, T, K)
+    dŵ (36, C, K) = x̂ᵀ · dŷ → dw                  a product at each point, and points to filters
 
-The data gradient is the correlation of dy with mirrored filters; the weight gradient is ŵ's, x̂ᵀ · dŷ.
+The correlation itself and its data gradient stand in winograd_slices.py.
 """
 
 from __future__ import annotations
@@ -28,34 +29,10 @@ from minicaffe.kernels.winograd_matrices import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE
-PIECE_ROWS = 64         # so many tiles, multiplied with the filters at one point, are a piece
 MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more would be no faster, and take more memory
 
 A, B, G = line_matrices()
-_pixels_to_points, _filters_to_points = map_tile(B), map_tile(G)
-_points_to_outputs, _grads_to_points = map_tile(A, biased=True), map_tile(A.T)
-_points_to_filters = map_tile(G.T)
-
-
-def fits(C: int, K: int) -> bool:
-    """Return whether the input channels and the filters of a group each fill whole vectors."""
-    return C % VECTOR == K % VECTOR == 0
-
-
-def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """out = b + w ⋆ x."""
-    K, C = w.shape[:2]
-    filters = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), w.dtype)
-    _transpose(MOST_PIECES, w, filters, group, K // group, C * TAPS * TAPS)
-    _correlate(x, filters, 0, b, pad, group, out)
-
-
-def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """out = the gradient of x: dy correlated with mirrored filters, whose taps are read backwards."""
-    K, C = w.shape[:2]
-    filters = borrow("filters by channel", (group, K // group, TAPS * TAPS, C), w.dtype)
-    _transpose(MOST_PIECES, w, filters, K, C, TAPS * TAPS)
-    _correlate(dy, filters, TAPS * TAPS - 1, zeros(group * C), tuple(TAPS - 1 - p for p in pad), group, out)
+_pixels_to_points, _grads_to_points, _points_to_filters = map_tile(B), map_tile(A.T), map_tile(G.T)
 
 
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
@@ -71,25 +48,6 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
     turned = borrow("filters", out.shape, x.dtype)
     _transpose(MOST_PIECES, taps, turned, group, C * TAPS * TAPS, K // group)
     weighted_sum([out, turned], [1.0, 1.0], out)
-
-
-def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pad: Sizes, group: int,
-               out: np.ndarray) -> None:
-    """out = b + x ⋆ filters (group, C, 9, K), whose taps are read from `first` on, backwards from the last."""
-    C, K = filters.shape[1], filters.shape[3]
-    points = borrow("filter points", (POINTS, group, C, K), x.dtype)
-    _taps_to_points(MOST_PIECES, filters, points, group * C, K, first)
-    for images in _batches(x, out):
-        y = out[images]
-        pixels = _pixels(x[images], pad, y)
-        T = pixels.shape[1]
-        products = borrow("output points", (POINTS, T, group * K), x.dtype)
-        rows = -(-T // PIECE_ROWS)
-        _multiply(POINTS * group * rows, pixels, points, products, starts(K, C), zeros(ROWS), T, group, C, K, rows)
-        th, tw = _tiles(y)
-        outputs = borrow("outputs", (len(y), th * TILE, tw * TILE, group * K), x.dtype)
-        _to_outputs(MOST_PIECES, products, outputs, b, T, group * K, th, tw)
-        _channels_first(MOST_PIECES, outputs, y, len(y), group * K, *y.shape[2:], th * TILE, tw * TILE)
 
 
 def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
@@ -158,19 +116,6 @@ def _channels_last(block, piece):
                                row + 4 * (v * C + c), C, VECTOR)
 
 
-@task
-def _channels_first(block, piece):
-    """The first rows and columns of (N, height, width, K) as images (N, K, H, W)."""
-    x, out, N, K, H, W, height, width = values(block, 8)
-    first, end = part(N * H, piece, MOST_PIECES)
-    for line in range(first, end):
-        n, h = line // H, line % H
-        for k in range(0, K, VECTOR):
-            for v in range(0, W, VECTOR):
-                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, VECTOR,
-                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(VECTOR, W - v))
-
-
 @helper
 def _tile(images, t, th, tw, height, width, C):
     """Return the address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
@@ -195,31 +140,6 @@ def _to_points(block, piece):
 
 
 @task
-def _to_outputs(block, piece):
-    """y (N, th · TILE, tw · TILE, K) = b + A ŷ Aᵀ, for some tiles of ŷ (36, T, K)."""
-    points, lines, b, T, K, th, tw = values(block, 7)
-    width = tw * TILE
-    first, end = part(T, piece, MOST_PIECES)
-    for t in range(first, end):
-        target = _tile(lines, t, th, tw, th * TILE, width, K)
-        for k in range(0, K, VECTOR):
-            _points_to_outputs(points + 4 * (t * K + k), SIDE * T * K, T * K, target + 4 * k, width * K, K, b + 4 * k)
-
-
-@task
-def _taps_to_points(block, piece):
-    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards if `start` is the last of them."""
-    taps, points, channels, K, start = values(block, 5)
-    step = -K if start else K
-    first, end = part(channels, piece, MOST_PIECES)
-    for c in range(first, end):
-        source = taps + 4 * (c * TAPS * TAPS + start) * K
-        for k in range(0, K, VECTOR):
-            _filters_to_points(source + 4 * k, TAPS * step, step, points + 4 * (c * K + k), SIDE * channels * K,
-                               channels * K, 0)
-
-
-@task
 def _points_to_taps(block, piece):
     """dw (channels, 9, K) = Gᵀ dŵ G of dŵ (36, channels, K)."""
     points, taps, channels, K = values(block, 4)
@@ -228,21 +148,6 @@ def _points_to_taps(block, piece):
         for k in range(0, K, VECTOR):
             _points_to_filters(points + 4 * (c * K + k), SIDE * channels * K, channels * K,
                                taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
-
-
-@task
-def _multiply(block, piece):
-    """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
-    pixels, filters, out, offsets, nothing, T, group, C, K, rows = values(block, 10)
-    p, g, band = piece // rows // group, piece // rows % group, piece % rows
-    right = filters + 4 * (p * group + g) * C * K
-    first, end = band * PIECE_ROWS, min(T, (band + 1) * PIECE_ROWS)
-    for k in range(0, K, WIDTH):
-        for t in range(first, end, ROWS):
-            left = pixels + 4 * ((p * T + t) * group + g) * C
-            to = out + 4 * (((p * T + t) * group + g) * K + k)
-            tiles.multiply(left, group * C, min(ROWS, end - t), 1, right + 4 * k, offsets, C, min(WIDTH, K - k),
-                           nothing, to, group * K)
 
 
 @task

@@ -54,6 +54,7 @@ def _pointer_to(kind: Any) -> Any:
 
 
 float_pointer, word_pointer = _pointer_to(types.float32), _pointer_to(types.int64)
+double_pointer = _pointer_to(types.float64)
 index_pointer, byte_pointer = _pointer_to(types.int32), _pointer_to(types.uint8)
 
 

@@ -13,7 +13,7 @@ class RecurrentLayer(Layer):
     """A layer that reads T time steps of N independent streams and feeds its output back from step to step.
 
     The share of the input in all steps is one matrix product, z = x w_xᵀ + b (+ x_static w_sᵀ). It is computed here.
-    A subclass writes the loop over time: `unroll` turns z into y, and `unroll_back` computes dz.
+    A subclass calls the kernels of the loop over time: `unroll` turns z into y, and `unroll_back` computes dz.
 
     states     h (and c) after the last step, with which the next forward pass begins
     z, dz      (T, N, gates · D), the input of the non-linear part of each step, and its gradient
@@ -61,22 +61,26 @@ class RecurrentLayer(Layer):
             blob.reshape(1, N, self.D)
         self.z, self.dz = (self.scratch((self.T, N, self.gates * self.D)) for _ in range(2))
         self.fed_back = self.scratch((self.T, N, self.D))
+        if self.has_static:
+            self.z_static, self.dz_static = (self.scratch((N, self.gates * self.D)) for _ in range(2))
+        # with debug_info the layer prints, and diffs of exposed states are filled: no kernel does that
+        self.recordable = self.can_dry_run = not self.param.debug_info
+        self.recordable_backward = self.recordable and not self.exposed
 
     def forward(self, bottom, top):
         x, cont, y = self._rows(bottom[0].data), bottom[1].data, top[0].data
         w_x, b = self.blobs[0].data, self.blobs[1].data
-        kernels.matmul(x, w_x.T, out=self._rows(self.z))  # z = x · w_xᵀ
-        self.z += b
+        kernels.matmul(x, w_x.T, self._rows(self.z))  # z = x · w_xᵀ
+        kernels.add_bias(self.z, b, 2, self.z)  # z += b
         if self.has_static:
             x_static, w_s = self._static(bottom[2].data), self.blobs[2].data
-            self.z += x_static @ w_s.T  # the same in every step
+            kernels.matmul(x_static, w_s.T, self.z_static)  # z_static = x_static · w_sᵀ
+            kernels.add_bias(self.z, self.z_static, 1, self.z)  # the same in every step
         # Caffe: hidden states continue from the last batch, even if it is unrelated; δ = 0 prevents that
         first = bottom[-self.exposed:] if self.exposed else self.states
         last = self.unroll([state.data[0] for state in first], cont, y)
-        for state, values in zip(self.states, last, strict=True):
-            state.data[0] = values
-        for state, values in zip(top[1:], last, strict=False):  # there is no top[1] without expose_hidden
-            state.data[0] = values
+        self.keep(last, self.states)
+        self.keep(last[:self.exposed], top[1:])
         self._report("[Forward] ", "top", "data", self.debug_names[0], y)
 
     def backward(self, top, propagate_down, bottom):
@@ -86,18 +90,21 @@ class RecurrentLayer(Layer):
         self.unroll_back(cont, dy)
         self._report("[Backward] ", "bottom", "diff", self.debug_names[1], self.dz)
         x, dx, dz, fed_back = (self._rows(a) for a in (bottom[0].data, bottom[0].diff, self.dz, self.fed_back))
-        w_x, dw_x, db, dw_h = self.blobs[0].data, self.blobs[0].diff, self.blobs[1].diff, self.w_h.diff
-        kernels.matmul(dz.T, x, out=dw_x, add=True)  # dw_x += dzᵀ · x
-        db += dz.sum(axis=0)
-        kernels.matmul(dz.T, fed_back, out=dw_h, add=True)  # dw_h += dzᵀ · (δ · h one step before)
+        w_x, db = self.blobs[0].data, self.blobs[1].diff
+        dw_x, add = self.blobs[0].diff_to_add()
+        kernels.matmul(dz.T, x, dw_x, add=add)  # dw_x += dzᵀ · x
+        kernels.add_channel_sums(dz, db)  # db += Σ dz
+        dw_h, add = self.w_h.diff_to_add()
+        kernels.matmul(dz.T, fed_back, dw_h, add=add)  # dw_h += dzᵀ · (δ · h one step before)
         # Caffe: the diffs of x and x_static are written whether anybody asks for them or not
-        kernels.matmul(dz, w_x, out=dx)  # dx = dz · w_x
+        kernels.matmul(dz, w_x, dx)  # dx = dz · w_x
         if self.has_static:
             x_static, dx_static = self._static(bottom[2].data), self._static(bottom[2].diff)
-            w_s, dw_s = self.blobs[2].data, self.blobs[2].diff
-            dz_static = self.dz.sum(axis=0)  # x_static entered every step
-            dw_s += dz_static.T @ x_static
-            np.matmul(dz_static, w_s, out=dx_static)
+            w_s, dz_static = self.blobs[2].data, self.dz_static
+            dw_s, add = self.blobs[2].diff_to_add()
+            kernels.add_all(list(self.dz), dz_static)  # x_static entered every step
+            kernels.matmul(dz_static.T, x_static, dw_s, add=add)  # dw_s += dz_staticᵀ · x_static
+            kernels.matmul(dz_static, w_s, dx_static)  # dx_static = dz_static · w_s
         for i in range(len(bottom) - self.exposed, len(bottom)):
             if propagate_down[i]:
                 bottom[i].diff.fill(0)  # Caffe: no gradient enters or leaves a batch through the exposed states
@@ -110,6 +117,11 @@ class RecurrentLayer(Layer):
 
     def unroll_back(self, cont, dy):
         """Run the steps from the last to the first: compute dz, and add to the diffs of the subclass's own blobs."""
+
+    def keep(self, last, blobs):
+        """Copy the states after the last step to blobs of the shape (1, N, D)."""
+        for values, blob in zip(last, blobs, strict=True):
+            kernels.copy(values, blob.data[0])
 
     def multiply_adds(self, bottom, top):
         T, N = bottom[0].shape[:2]

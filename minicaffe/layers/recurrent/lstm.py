@@ -1,7 +1,5 @@
 """Long short-term memory: a recurrent layer with gates for what its cells take in, keep and show."""
 
-import numpy as np
-
 from minicaffe import kernels
 from minicaffe.layer import register
 from minicaffe.layers.recurrent._unrolled import RecurrentLayer
@@ -49,22 +47,11 @@ class LSTMLayer(RecurrentLayer):
         self.c = self.scratch((self.T + 1, *top[0].shape[1:]))  # the cells before the first step, and after each
 
     def unroll(self, first, cont, y):
-        h, self.c[0] = first
-        w_h, c, fed_back = self.w_h.data, self.c, self.fed_back
-        for t in range(self.T):
-            np.multiply(cont[t, :, np.newaxis], h, out=fed_back[t])  # δ_t · h_{t−1}
-            self.z[t] += fed_back[t] @ w_h.T
-            h = y[t]
-            # the gates i, f, o, g take the place of z_t, for backward needs them and not z_t
-            kernels.lstm_unit(c[t], self.z[t], cont[t], gates=self.z[t], c=c[t + 1], h=h)  # c[t] is c before the step
-        return h, c[self.T]
+        h_0, c_0 = first
+        gates = self.z  # the gates i, f, o, g take the place of z, for backward needs them and not z
+        kernels.lstm(self.z, self.w_h.data, cont, h_0, c_0, gates, self.c, self.fed_back, y)
+        return [y[-1], self.c[-1]] if self.T else first
 
     def unroll_back(self, cont, dy, limit=0):
-        w_h, c, gates = self.w_h.data, self.c, self.z  # `unroll` has put the gates there
-        dh, dc = np.zeros_like(c[0]), np.zeros_like(c[0])
-        for t in reversed(range(self.T)):
-            dh += dy[t]  # h_t goes out as y_t and into the next step
-            kernels.lstm_unit_grad(c[t], gates[t], c[t + 1], dc, dh, dc_prev=dc, dx=self.dz[t])
-            if limit > 0:
-                self.dz[t].clip(-limit, limit, out=self.dz[t])
-            dh = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)
+        gates = self.z  # `unroll` has put them there
+        kernels.lstm_grad(dy, gates, self.c, self.w_h.data, cont, limit, self.dz)

@@ -1,5 +1,7 @@
 """Lstm: the LSTM of Caffe's forks, which is older than BVLC's LSTM and has other bottoms and other blobs."""
 
+import numpy as np
+
 from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.layer import register
@@ -77,36 +79,41 @@ class LstmLayer(LSTMLayer):
         self.z, self.dz = (self.scratch((self.T, N, 4 * self.D)) for _ in range(2))
         self.fed_back = self.scratch((self.T, N, self.D))
         self.c = self.scratch((self.T + 1, N, self.D))  # the cells before the first step, and after each
-        self.cont = self.scratch((self.T, N))
+        self.recordable = self.can_dry_run = True
+        self.recordable_backward = len(bottom) == 1  # else the diff of δ may be filled, which no kernel does
+        if len(bottom) == 2:
+            self.cont = self.scratch((self.T, N))
+        else:
+            self.cont = np.ones((self.T, N), self.dtype)
+            self.cont[:1] = 0
 
     def forward(self, bottom, top):
         x, y, cont = self._rows(bottom[0].data), top[0].data, self.cont
         w_x, b = self.blobs[0].data, self.blobs[2].data
         if len(bottom) == 2:
-            cont[...] = bottom[1].data.reshape(cont.shape)
-        else:
-            cont[:1], cont[1:] = 0, 1
-            for state in self.states:
-                state.data.fill(0)
-        kernels.matmul(x, w_x.T, out=self._rows(self.z))  # z = x · w_xᵀ
-        self.z += b
+            kernels.copy(bottom[1].data.reshape(cont.shape), cont)
+        kernels.matmul(x, w_x.T, self._rows(self.z))  # z = x · w_xᵀ
+        kernels.add_bias(self.z, b, 2, self.z)  # z += b
         last = self.unroll([state.data[0] for state in self.states], cont, y.reshape(self.fed_back.shape))
-        for state, values in zip(self.states, last, strict=True):
-            state.data[0] = values
+        if len(bottom) == 2:  # else h_0 and c_0 are 0 in each pass
+            self.keep(last, self.states)
 
     def backward(self, top, propagate_down, bottom):
         self.unroll_back(self.cont, top[0].diff.reshape(self.fed_back.shape), self.param.clipping_threshold)
         x, dz, fed_back = (self._rows(a) for a in (bottom[0].data, self.dz, self.fed_back))
-        w_x, dw_x, dw_h, db = self.blobs[0].data, *(blob.diff for blob in self.blobs)
+        w_x = self.blobs[0].data
         if self.param_propagate_down[0]:
-            kernels.matmul(dz.T, x, out=dw_x, add=True)  # dw_x += dzᵀ · x
+            dw_x, add = self.blobs[0].diff_to_add()
+            kernels.matmul(dz.T, x, dw_x, add=add)  # dw_x += dzᵀ · x
         if self.param_propagate_down[1]:
-            kernels.matmul(dz.T, fed_back, out=dw_h, add=True)  # dw_h += dzᵀ · (δ · h one step before)
+            dw_h, add = self.blobs[1].diff_to_add()
+            kernels.matmul(dz.T, fed_back, dw_h, add=add)  # dw_h += dzᵀ · (δ · h one step before)
         if self.param_propagate_down[2]:
-            db += dz.sum(axis=0)
+            db = self.blobs[2].diff
+            kernels.add_channel_sums(dz, db)  # db += Σ dz
         if propagate_down[0]:
             dx = self._rows(bottom[0].diff)
-            kernels.matmul(dz, w_x, out=dx)  # dx = dz · w_x
+            kernels.matmul(dz, w_x, dx)  # dx = dz · w_x
         if len(bottom) == 2 and propagate_down[1]:
             bottom[1].diff.fill(0)
 

@@ -1,7 +1,5 @@
 """A plain recurrent net: each hidden state follows from the input and from the hidden state one step before."""
 
-import numpy as np
-
 from minicaffe import kernels
 from minicaffe.layer import register
 from minicaffe.layers.recurrent._unrolled import RecurrentLayer
@@ -45,31 +43,26 @@ class RNNLayer(RecurrentLayer):
 
     def reshape(self, bottom, top):
         super().reshape(bottom, top)
+        self.do = self.scratch(top[0].shape)
         self.o = self.scratch(top[0].shape)  # a second y: a layer after this one may overwrite the top in place
 
     def unroll(self, first, cont, y):
-        h, w_h = first[0], self.w_h.data
-        for t in range(self.T):
-            np.multiply(cont[t, :, np.newaxis], h, out=self.fed_back[t])  # δ_t · h_{t−1}
-            h = self.z[t]  # h_t overwrites z_t, which is not needed again; backward reads h_t
-            h += self.fed_back[t] @ w_h.T
-            np.tanh(h, out=h)
+        h_0, h = first[0], self.z  # h_t takes the place of z_t, for backward needs h_t and not z_t
+        kernels.rnn(self.z, self.w_h.data, cont, h_0, self.fed_back, h)
         w_o, b_o = (blob.data for blob in self.blobs[-2:])
-        kernels.matmul(self._rows(self.z), w_o.T, out=self._rows(self.o))
-        self.o += b_o
-        np.tanh(self.o, out=self.o)
-        y[...] = self.o
-        return [h]
+        kernels.matmul(self._rows(h), w_o.T, self._rows(self.o))  # o = h · w_oᵀ
+        kernels.add_bias(self.o, b_o, 2, self.o)  # o += b_o
+        kernels.tanh(self.o, self.o)  # o = tanh(o)
+        kernels.copy(self.o, y)  # y = o
+        return [h[-1]] if self.T else first
 
     def unroll_back(self, cont, dy):
-        h, w_h = self.z, self.w_h.data
-        w_o, dw_o, db_o = self.blobs[-2].data, self.blobs[-2].diff, self.blobs[-1].diff
-        do = self._rows(dy * (1 - self.o * self.o))
-        kernels.matmul(do.T, self._rows(h), out=dw_o, add=True)  # dw_o += doᵀ · h
-        db_o += do.sum(axis=0)
-        kernels.matmul(do, w_o, out=self._rows(self.dz))  # dh = do · w_o, which becomes dz step by step
-        from_later = np.zeros_like(h[0])
-        for t in reversed(range(self.T)):
-            self.dz[t] += from_later
-            self.dz[t] *= 1 - h[t] * h[t]
-            from_later = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)
+        h, dh = self.z, self.dz  # dz_t takes the place of dh_t
+        w_o, db_o = self.blobs[-2].data, self.blobs[-1].diff
+        kernels.tanh_grad(dy, self.o, self.do)  # do = dy · (1 − y²)
+        do = self._rows(self.do)
+        dw_o, add = self.blobs[-2].diff_to_add()
+        kernels.matmul(do.T, self._rows(h), dw_o, add=add)  # dw_o += doᵀ · h
+        kernels.add_channel_sums(do, db_o)  # db_o += Σ do
+        kernels.matmul(do, w_o, self._rows(dh))  # dh = do · w_o
+        kernels.rnn_grad(dh, h, self.w_h.data, cont, self.dz)
