@@ -225,3 +225,17 @@ def test_matmul_into_a_transposed_view(dtype, add, engine):
         kernels.matmul(a, b, stored.T, add=add)
 
         np.testing.assert_allclose(stored, (a @ b).T + add, rtol=0, atol=2e-4 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_relu_of_special_numbers(alpha):
+    """In place or not, ReLU keeps NaN and ∞, and makes of −∞ and −0 what its definition does."""
+    special = np.array([-np.inf, np.nan, -0.0, 0.0, np.inf, -2.0, 3.0, -3e38, 1e-45], np.float32)
+    x = np.resize(special, 71)
+    want, elsewhere, y = np.empty_like(x), np.empty_like(x), x.copy()
+    kernels.relu.definition(x, alpha, None, want)
+    kernels.relu(x, alpha, None, elsewhere)
+    kernels.relu(y, alpha, None, y)
+
+    np.testing.assert_array_equal(want, elsewhere)
+    np.testing.assert_array_equal(want, y)

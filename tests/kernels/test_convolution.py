@@ -53,9 +53,16 @@ def test_correlate(case):
     ((1, 5, 32, 64), 17, (1, 1), (1, 1), (0, 0), (1, 1), 1),
     ((1, 3, 37, 90), 3, (3, 3), (1, 1), (1, 0), (1, 1), 3),     # depthwise: some columns are away from both borders
     ((2, 3, 41, 119), 6, (3, 3), (2, 2), (0, 1), (1, 1), 3),
+    ((3, 4, 9, 13), 6, (5, 3), (1, 1), (2, 1), (1, 1), 2),      # the last vector of a row repeats some of its numbers
+    ((3, 2, 6, 7), 5, (3, 1), (1, 1), (1, 0), (1, 1), 1),       # rows are shorter than a vector
+    ((2, 3, 12, 20), 9, (4, 5), (1, 1), (0, 0), (1, 1), 1),     # images without padding are their own planes
+    ((3, 6, 5, 9), 8, (1, 1), (1, 1), (0, 0), (1, 1), 2),
+    ((2, 3, 29, 38), 7, (4, 3), (2, 2), (1, 0), (1, 1), 1),
+    ((2, 5, 3, 1), 4, (2, 1), (1, 1), (0, 0), (1, 1), 1),       # rows of one number
+    ((2, 3, 48, 31), 10, (3, 5), (1, 1), (1, 2), (1, 1), 1),    # some pieces for each image
 ])
-def test_correlate_of_wide_planes(case):
-    """Float32 planes that are wide, or a multiple of 256 numbers long, give what the definition does in float64."""
+def test_correlate_of_planes(case):
+    """Float32 planes that are wide, narrow, or a multiple of 256 long give what the definition does in float64."""
     x, w, b, y, geometry = arrays(case)
     expected, found = np.empty_like(y), np.empty_like(y, np.float32)
     x, w, b = (a.astype(np.float32) for a in (x, w, b))

@@ -33,7 +33,14 @@ RESIDUAL = (inputs(x=IMAGE) + convolution("x", "a", 4, 1) + layer("BatchNorm", "
             + layer("ReLU", "a", "a", name="r") + convolution("a", "b", 4, 3)
             + layer("Eltwise", "a b", "e") + layer("ReLU", "e", "e", name="re")
             + layer("Slice", "e", "u v", "slice_param { axis: 1 }") + layer("Silence", "v", "", name="quiet"))
-NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, "residual": RESIDUAL}
+IN_PLACE = (inputs(x=IMAGE) + convolution("x", "a", 6, 3) + layer("BatchNorm", "a", "a", name="bn")
+            + layer("Scale", "a", "a", "scale_param { bias_term: true }", name="sc")
+            + layer("ReLU", "a", "a", "relu_param { negative_slope: 0.125 }", name="r1") + layer("TanH", "a", "read")
+            + layer("ReLU", "a", "rectified", name="r2") + layer("Pooling", "rectified", "p",
+                                                                 "pooling_param { kernel_size: 2 }")
+            + layer("ReLU", "p", "p", name="r3") + layer("Scale", "p", "p", name="sp"))
+NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, "residual": RESIDUAL,
+        "in place": IN_PLACE}
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +153,16 @@ def test_weights_may_change():
         param.blob.diff[...] = 0.25
     pair.played.update()
     pair.check()
+
+
+def test_held_views():
+    """What a script writes into views of weights, statistics and scales that it holds counts in the next pass."""
+    pair = Pair(IN_PLACE)
+    views = [one.data for blobs in pair.played.params.values() for one in blobs]
+    pair.warm()
+    for view in views:
+        view[...] = pair.draw.uniform(0.5, 2, view.shape)
+        pair.check()
 
 
 def test_filters_may_change_in_any_pass():

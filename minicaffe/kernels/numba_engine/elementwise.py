@@ -14,6 +14,7 @@ from minicaffe.kernels.numba_engine.pieces import add, copy, flags_of, floats_of
 from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
+LEAST = np.finfo(np.float32).min
 STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are added to them
 
 
@@ -79,12 +80,29 @@ def _relu(block, piece):
     if mask:
         _set_positive(floats_of(x if x else y, first, end), flags_of(mask, first, end))
     if x == 0:
-        for i in range(out.size):
-            out[i] = _rectified(out[i], alpha)
+        _rectify(out, alpha)
     else:
         source = floats_of(x, first, end)
         for i in range(out.size):
             out[i] = _rectified(source[i], alpha)
+
+
+@compiled
+def _rectify(out, alpha):
+    """y = y where y > 0, else alpha · y.
+
+    LLVM makes a masked store of a choice between a new number and the one that is there, and with AVX2 that takes four
+    times as long. So what is stored is a product, with 1 where nothing changes.
+    """
+    zero, one = np.float32(0), np.float32(1)
+    if alpha == 0:
+        for i in range(out.size):
+            v = out[i]
+            v = LEAST if v < LEAST else v  # 0 · −∞ would be NaN
+            out[i] = v * (zero if v <= zero else one) + zero  # −0 + 0 is 0, as in `_rectified`
+    else:
+        for i in range(out.size):
+            out[i] *= alpha if out[i] <= zero else one
 
 
 @helper
@@ -107,8 +125,8 @@ def _relu_grad(block, piece):
     alpha, positive, out = np.float32(words.number(slope)), flags_of(mask, first, end), floats_of(dx, first, end)
     if dy == 0:
         for i in range(out.size):
-            d = out[i]
-            out[i] = d if positive[i] else alpha * d
+            # a product and no choice, for the same reason as in `_rectify`
+            out[i] *= np.float32(1) if positive[i] else alpha
     else:
         source = floats_of(dy, first, end)
         for i in range(out.size):

@@ -42,10 +42,10 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     """out = b + w ⋆ x."""
     (N, K), D = out.shape[:2], len(at.offsets)
     filters, channels = K // group, x.shape[1] // group
-    table = rows_of_vectors(at, *out.shape[2:]) if filters > THIN else None
+    table = _rows_of_vectors(at, *out.shape[2:]) if filters > THIN else None
     # images that are their own planes end with their last pixel, behind which no vector may be read
-    readable = at.bare or (table is not None and out.shape[3] >= VECTOR)
-    planes = x if at.as_it_is and readable else lay_out(x, at, stride, pad)
+    as_it_is = at.bare or (at.as_it_is and table is not None and out.shape[3] >= VECTOR)
+    planes = x if as_it_is else lay_out(x, at, stride, pad)
     parts, tall = _cut(at, channels, filters, D, N * group)
     if at.bare and filters >= PACKED_FILTERS and at.plane % PAGE == 0:
         _pack_and_slide(x, w, b, out, parts, tall, group)
@@ -63,26 +63,24 @@ def _slide_rows_of(planes: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.nda
                    group: int) -> None:
     """out = b + w ⋆ x, computed by the vectors of the table."""
     (N, K, oh, ow), D = out.shape, len(at.offsets)
-    filters, image = K // group, planes.size // N
-    rows = 1 if at.bare else oh
-    across = len(table) // rows
-    unit = math.lcm(across, TILE_VECTORS)
-    units = -(-len(table) // unit)
-    if rows == 1:  # the last vector may repeat numbers of the one before
-        unit = TILE_VECTORS
-        units = max(1, len(table) // unit)
-    cached = -(-VECTOR * len(table) * (image // group) // at.plane // CACHED)
-    wanted = min(MOST_PIECES, max(1, at.columns * filters * D // PIECE_WORK), -(-MOST_PIECES // (N * group)))
-    parts = 1 if ow < VECTOR else min(units, max(1, cached, wanted))
-    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted else 1
+    filters, image, vectors = K // group, planes.size // N, len(table)
+    # The outputs are cut where a tile begins, and where no vector repeats numbers of the one before: behind a row, or
+    # in the only row of bare images, whose last vector never begins a part.
+    unit = TILE_VECTORS if at.bare else math.lcm(vectors // oh, TILE_VECTORS)
+    units = max(1, vectors // unit) if at.bare else -(-vectors // unit)
+    cached = -(-VECTOR * vectors * (image // group) // at.plane // CACHED)
     work = at.columns * filters * D  # of one image and group; where it is little, a piece does several
+    wanted = min(MOST_PIECES, max(1, work // PIECE_WORK), -(-MOST_PIECES // (N * group)))
+    # the rows of short outputs are written one after the other, each over what the one before wrote beyond its end
+    parts = 1 if ow < VECTOR and not at.bare else min(units, max(1, cached, wanted))
+    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted else 1
     at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if parts * tall == 1 else 1
-    _slide_rows(-(-N * group // at_once) * parts * tall, planes, w, b, out, at.offsets, table, len(table), unit, units,
+    _slide_rows(-(-N * group // at_once) * parts * tall, planes, w, b, out, at.offsets, table, vectors, unit, units,
                 parts, tall, group, filters, D, image, image // group, oh * ow, N * group, at_once)
 
 
 @functools.lru_cache(maxsize=512)
-def rows_of_vectors(at: Geometry, oh: int, ow: int) -> np.ndarray | None:
+def _rows_of_vectors(at: Geometry, oh: int, ow: int) -> np.ndarray | None:
     """Return the vectors that cover the rows of an output, or None where the planes have fewer vectors.
 
     For each vector: its place in the planes, its place in the output, and how many of its numbers are written.
@@ -203,10 +201,15 @@ def _slide_rows(block, piece):
     for i in range(band * at_once, min(images, (band + 1) * at_once)):  # images, each with its groups
         at, k = planes + 4 * (i // group * image + i % group * channels), i % group * filters
         for m in range(first, end, ROWS):
-            for v in range(start, stop, TILE_VECTORS):
-                tiles.multiply_spaced(w + 4 * (k + m) * D, D, min(ROWS, filters - m), at, offsets, D,
-                                      min(TILE_VECTORS, stop - v), table + 24 * v, b + 4 * (k + m),
-                                      y + 4 * (i * filters + m) * P, P)
+            have, row = min(ROWS, filters - m), (i * filters + m) * P
+            v = start
+            while v < stop:
+                left = stop - v
+                # two tiles of two vectors are quicker than one of three and one of one
+                taken = min(TILE_VECTORS, left) if left != TILE_VECTORS + 1 else TILE_VECTORS - 1
+                tiles.multiply_spaced(w + 4 * (k + m) * D, D, have, at, offsets, D, taken, table + 24 * v,
+                                      b + 4 * (k + m), y + 4 * row, P)
+                v += taken
 
 
 @task
