@@ -51,6 +51,9 @@ def test_correlate(case):
 @pytest.mark.parametrize("case", [
     ((2, 6, 16, 48), 34, (1, 1), (1, 1), (0, 0), (1, 1), 2),    # planes of 3 · 256 pixels are copied side by side
     ((1, 5, 32, 64), 17, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 6, 15, 29), 134, (1, 1), (1, 1), (0, 0), (1, 1), 2),   # so are the pixels of many filters
+    ((1, 3, 31, 57), 5, (6, 7), (4, 4), (1, 2), (1, 1), 1),     # every fourth number of a row is picked, or every third
+    ((2, 3, 22, 35), 4, (5, 6), (2, 3), (2, 1), (1, 1), 1),
     ((1, 3, 37, 90), 3, (3, 3), (1, 1), (1, 0), (1, 1), 3),     # depthwise: some columns are away from both borders
     ((2, 3, 41, 119), 6, (3, 3), (2, 2), (0, 1), (1, 1), 3),
     ((3, 4, 9, 13), 6, (5, 3), (1, 1), (2, 1), (1, 1), 2),      # the last vector of a row repeats some of its numbers

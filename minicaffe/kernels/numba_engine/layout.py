@@ -131,16 +131,24 @@ def _lay_out(block, piece):
             if not 0 <= h < H:
                 row[:] = 0
             elif MASKS and sw in (1, 2, 4):
-                _lay_row_by_vectors(x + 4 * (c * H + h) * W, left, sw, W, planes + 4 * to, width)
+                _lay_row_by_vectors(x + 4 * (c * H + h) * W, left, sw, W, planes + 4 * to, width, (height - u) * width)
             else:
                 _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
 
 
 @helper
-def _lay_row_by_vectors(x, left, step, W, row, width):
-    """row[v] = x[left + v · step] for a row of W pixels, 0 beyond its ends. By masked vectors, since most are short."""
+def _lay_row_by_vectors(x, left, step, W, row, width, rest):
+    """row[v] = x[left + v · step] for a row of W pixels, 0 beyond its ends; `rest` numbers of the plane begin here.
+
+    Rows are written one after the other, so what a vector writes behind the end of its row is overwritten by the next.
+    A mask is needed at the end of the plane alone.
+    """
     for v in range(0, width, VECTOR):
-        vectors.store(row, v, width, _every(x, left + v * step, step, W))
+        pixels = _every(x, left + v * step, step, W)
+        if rest - v >= VECTOR:
+            vectors.store_whole(row, v, pixels)
+        else:
+            vectors.store(row, v, rest, pixels)
 
 
 @helper

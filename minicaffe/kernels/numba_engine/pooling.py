@@ -163,6 +163,14 @@ def _put(plane, at, size, value):
         store(plane, at, size, value)
 
 
+@helper
+def _largest(a, b, c, lowest):
+    """The largest of three numbers, element by element: three rows or columns are what most nets pool over."""
+    best = if_greater(a, lowest, a, lowest)
+    best = if_greater(b, best, b, best)
+    return if_greater(c, best, c, best)
+
+
 @task
 def _max_pool(block, piece):
     """y = the largest pixel of each window and index = its place in its plane."""
@@ -181,6 +189,11 @@ def _max_pool(block, piece):
                 for at in range(0, W, VECTOR):
                     v = _column(at, W)
                     best, chosen = lowest, nowhere
+                    if bottom - top == 3 and not index:
+                        row = source + 4 * top * W
+                        store_whole(to, v, _largest(_pixels(row, v, W, lowest), _pixels(row + 4 * W, v, W, lowest),
+                                                    _pixels(row + 8 * W, v, W, lowest), lowest))
+                        continue
                     for h in range(top, bottom):
                         pixels = _pixels(source + 4 * h * W, v, W, lowest)
                         if index:
@@ -192,6 +205,10 @@ def _max_pool(block, piece):
             for r in rows:
                 for q in range(0, ow, VECTOR):
                     best, chosen, at = lowest, nowhere, line + 4 * ((r - begin) * length + q * sw)
+                    if kw == 3 and not index:
+                        best = _largest(_every(at, 0, sw), _every(at, 1, sw), _every(at, 2, sw), lowest)
+                        _put(largest, r * ow + q, oh * ow, best)
+                        continue
                     for j in range(kw):
                         v = _every(at, j, sw)
                         if index:  # of equal pixels the first is chosen, which may stand in a later column
