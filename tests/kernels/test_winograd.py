@@ -149,8 +149,9 @@ def test_what_slices_are_for():
     """Layers of whole vectors take this way from a few tiles on, unless most outputs of their tiles are cut off."""
     slices, vector = by_slices()
 
-    def fits(N, C, side, K, stride=(1, 1), group=1):
-        return slices.fits(np.empty((K, C // group, 3, 3)), stride, (1, 1), (1, 1), group, np.empty((N, K, side, side)))
+    def fits(N, C, side, K, stride=(1, 1), group=1, taps=3):
+        w, y = np.empty((K, C // group, taps, taps)), np.empty((N, K, side, side))
+        return slices.fits(w, stride, (1, 1), (1, 1), group, y)
 
     wide, tiles = 4 * vector, slices.FEWEST_TILES
     assert fits(tiles // 4, wide, 7, 2 * wide)
@@ -159,6 +160,10 @@ def test_what_slices_are_for():
     assert not fits(tiles, wide, 5, 2 * wide)           # 25 of 64 outputs
     assert not fits(tiles, wide, 7, 2 * wide + 1)       # no whole vector
     assert not fits(tiles, wide, 7, 2 * wide, group=8)  # few channels in a group
+    assert fits(tiles // 4, wide, 4, 2 * wide, taps=5)
+    assert not fits(1, wide, 2, 2 * wide, taps=5)       # one tile
+    assert not fits(tiles, wide, 5, 2 * wide, taps=5)   # 25 of 36 outputs
+    assert not fits(tiles, wide, 8, 2 * wide, taps=7)
 
 
 def test_tiles_are_multiplied_by_their_matrices():

@@ -36,7 +36,7 @@ from minicaffe.kernels.workspace import borrow
 POINTS = SIDE * SIDE
 FEWEST_CHANNELS = 16    # with fewer channels or filters of a group, or fewer tiles, sliding filters are as quick
 FEWEST_TILES = ROWS
-MOST_WASTE = 2          # the same where tiles have more than so many times the outputs that are wanted
+MOST_WASTE = {3: 2, 5: 4 / 3}  # the same where tiles have so many times the outputs that are wanted, for 3×3 and 5×5
 CHANNELS = 128          # at most so many channels of a slice are transformed at a time
 TILES = 64              # at most so many tiles are a block
 PIXELS = 1 << 14        # numbers of an image's channels that are laid out at a time: the first cache holds them
@@ -53,10 +53,12 @@ _one_more, _two_more, _three_more = (tiles.outer_tile(ROWS, v, scatter=True) for
 
 def fits(w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int, y: np.ndarray) -> bool:
     """Return whether the correlation with w that gives y can be computed so, and is quicker than to slide filters."""
-    taps = 5 if w.shape[2] == 5 else 3
+    taps = w.shape[2]
+    if taps not in MOST_WASTE:
+        return False
     tile = outputs(taps)
-    computed = len(y) * math.prod(-(-o // tile) * tile for o in y.shape[2:])  # outputs, also those beyond the borders
-    return (whole_vectors(w, group) and computed <= MOST_WASTE * y.size // y.shape[1]
+    computed = math.prod(-(-o // tile) * tile for o in y.shape[2:])  # outputs, also those beyond the borders
+    return (whole_vectors(w, group) and computed <= MOST_WASTE[taps] * math.prod(y.shape[2:])
             and worthwhile(w, stride, pad, dilation, group, y, FEWEST_CHANNELS, FEWEST_TILES, taps))
 
 
