@@ -92,7 +92,7 @@ def _correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: i
 
 
 def _points(x: np.ndarray, pad: Sizes, rows: range, tw: int, tile: int) -> np.ndarray:
-    """x̂ (36, T · C), with a gap behind each point, for some rows of tw tiles of each image, which begin `tile` apart."""
+    """x̂ (36, T · C), with a gap behind each point, for some rows of tw tiles of each image, `tile` pixels apart."""
     (N, C, H, W), th = x.shape, len(rows)
     points = borrow("pixel points", (POINTS, N * th * tw * C + GAP), x.dtype)
     width = tw * tile + SIDE - tile
