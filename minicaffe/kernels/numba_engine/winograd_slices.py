@@ -2,8 +2,8 @@
 
 The filters have 3×3 or 5×5 taps, and so a tile has 4×4 or 2×2 outputs. Both have the same points.
 
-A slice is WIDTH filters of a group. A piece of the work transforms the filters of a slice, multiplies them with the
-points of a *block* of tiles, and transforms the products to outputs:
+A slice is WIDTH filters of a group, or fewer. A piece of the work transforms the filters of a slice, multiplies them
+with the points of a *block* of tiles, and transforms the products to outputs:
 
     x → x̂ (36, T, C)                               by another task, before
     w → ŵ (36, channels, WIDTH),  ŷ += x̂ · ŵ       for some channels of the slice at a time
@@ -112,6 +112,9 @@ def _outputs(points: np.ndarray, w: np.ndarray, b: np.ndarray, group: int, y: np
     taps, tile = w.shape[2], outputs(w.shape[2])
     slices, chunks = -(-K // group // WIDTH), -(-C // CHANNELS)
     parts, blocks = -(-tw // TILES), -(-rows // max(1, TILES // tw))  # a block is some rows of tiles, or a part of one
+    units = group * slices * blocks * parts
+    if units % 2 and units < MOST_PIECES and slices < K // group // VECTOR:
+        slices += 1  # an odd number of them would leave one of two cores idle in the end, so the slices get narrower
     count = min(MOST_PIECES, group * slices * blocks * parts)
     chunk, longest = -(-C // VECTOR // chunks) * VECTOR, -(-tw // parts)
     filter_plane, sum_plane = chunk * WIDTH + GAP, -(-rows // blocks) * longest * WIDTH + GAP
