@@ -17,7 +17,7 @@ from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH
 from minicaffe.kernels.numba_engine.words import values
 
 PIECE_WORK = 1 << 18  # multiplications that are worth a piece of their own
-ROW_WORK = 1 << 16    # the same for a single row: each number of b is used once, so that reading it takes the time
+ROW_WORK = 1 << 15    # the same for a single row: each number of b is used once, so that reading it takes the time
 LONG_TILE = 12 if REGISTERS == 32 else 8  # rows of bᵀ that a single row is multiplied with at a time
 DEEP = 256            # rows of b from which all rows of out are summed before the next columns of b are read
 LARGE = 1 << 20       # numbers of b from which short parts of many rows are read too slowly

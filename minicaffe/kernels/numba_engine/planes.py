@@ -24,7 +24,7 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
-PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
+PIECE_WORK = 1 << 17  # multiplications that are worth a piece of their own
 MORE_VECTORS = 1.1    # so many times more vectors are quicker, if each lies in one row and is written at once
 THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
 THIN_VECTORS = 8      # they compute one filter at a time, on so many vectors of outputs

@@ -43,6 +43,7 @@ from minicaffe.kernels.workspace import borrow
 
 LEAST = np.float32(LOWEST)  # a float32, so that compiled code compares numbers of one type
 OUTPUT_COST = 4  # to compute an output takes as long as to copy so many numbers
+PIECE_WORK = 1 << 13  # the same numbers that are worth a piece of their own
 LINES = 2048     # numbers of the lines that are filled at a time: they stay in the first cache
 
 
@@ -50,7 +51,7 @@ LINES = 2048     # numbers of the lines that are filled at a time: they stay in 
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray | None) -> None:
     """VECTOR windows at a time; the index of the maximum is found in the same pass."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
-    count = pieces(x.size + OUTPUT_COST * y.size, planes)
+    count = pieces(x.size + OUTPUT_COST * y.size, planes, PIECE_WORK)
     if _by_vectors(y, stride):
         rows, length = _lines(x, kernel, stride, pad, y)
         lines = borrow("lines of windows", (count, 2, rows, length), x.dtype)
@@ -71,7 +72,7 @@ def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
     """VECTOR windows at a time; one window as large as the image is a plain sum."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
-    count = pieces(x.size + OUTPUT_COST * y.size, planes)
+    count = pieces(x.size + OUTPUT_COST * y.size, planes, PIECE_WORK)
     if _global(x, kernel, pad, y):
         _means(count, x, y, planes, sizes[0] * sizes[1], count)
         return
