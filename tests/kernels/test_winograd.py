@@ -7,7 +7,7 @@ from extras import needs_tiles
 from minicaffe import kernels
 from minicaffe.kernels import recording
 from minicaffe.kernels.numpy_engine import winograd
-from minicaffe.kernels.winograd_matrices import worthwhile
+from minicaffe.kernels.winograd_matrices import line_matrices, worthwhile
 
 CASES = [  # x, w, pad, group
     ((2, 5, 9, 13), (7, 5, 3, 3), (1, 1), 1),
@@ -16,14 +16,15 @@ CASES = [  # x, w, pad, group
 ]
 
 
-def test_a_tile_is_its_definition():
-    """A (Gw ⊙ Bx) is the correlation of a 6×6 tile with a 3×3 filter."""
+@pytest.mark.parametrize(("taps", "tile"), [(3, 4), (5, 2)])
+def test_a_tile_is_its_definition(taps, tile):
+    """A (G w Gᵀ ⊙ B x Bᵀ) Aᵀ is the correlation of a 6×6 tile with a filter."""
     draw = np.random.default_rng(2)
-    A, B, G = winograd.matrices(np.dtype(np.float64))
-    x, w = draw.standard_normal((6, 6)), draw.standard_normal((3, 3))
-    expected = [[(x[i:i + 3, j:j + 3] * w).sum() for j in range(4)] for i in range(4)]
+    A, B, G = line_matrices(taps)
+    x, w = draw.standard_normal((6, 6)), draw.standard_normal((taps, taps))
+    expected = [[(x[i:i + taps, j:j + taps] * w).sum() for j in range(tile)] for i in range(tile)]
 
-    np.testing.assert_allclose((A @ ((G @ w.ravel()) * (B @ x.ravel()))).reshape(4, 4), expected, atol=1e-12)
+    np.testing.assert_allclose(A @ ((G @ w @ G.T) * (B @ x @ B.T)) @ A.T, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -88,12 +89,16 @@ def by_slices():
     return winograd_slices, registers.VECTOR
 
 
-@pytest.mark.parametrize("case", [  # N, C, H, W, K, pad, group; C and K count vectors
-    (1, 2, 7, 6, 4, (1, 1), 1),
-    (3, 4, 9, 5, 2, (0, 2), 2),
-    (2, 1, 13, 26, 5, (2, 0), 1),
-    (1, 1, 6, 3, 2, (1, 1), 1),
-    (5, 3, 1, 2, 7, (1, 1), 1),
+@pytest.mark.parametrize("case", [  # taps, N, C, H, W, K, pad, group; C and K count vectors
+    (3, 1, 2, 7, 6, 4, (1, 1), 1),
+    (3, 3, 4, 9, 5, 2, (0, 2), 2),
+    (3, 2, 1, 13, 26, 5, (2, 0), 1),
+    (3, 1, 1, 6, 3, 2, (1, 1), 1),
+    (3, 5, 3, 1, 2, 7, (1, 1), 1),
+    (5, 1, 2, 7, 6, 4, (2, 2), 1),
+    (5, 3, 4, 9, 6, 2, (0, 3), 2),
+    (5, 2, 1, 13, 26, 5, (4, 1), 1),
+    (5, 4, 3, 1, 2, 7, (2, 3), 1),
 ])
 @pytest.mark.parametrize("limits", [{}, {"CHANNELS": 1, "TILES": 3, "PIXELS": 1, "MOST_VALUES": 1}])
 @pytest.mark.parametrize("threads", [1, 3])
@@ -103,11 +108,11 @@ def test_slices_of_filters(case, limits, threads, monkeypatch):
     for name, value in limits.items():
         monkeypatch.setattr(slices, name, value * vector if name == "CHANNELS" else value)
     kernels.set_threads(threads)
-    N, C, H, W, K, pad, group = case
+    taps, N, C, H, W, K, pad, group = case
     draw = np.random.default_rng(3)
     x, w, b, dy = (draw.standard_normal(shape).astype(np.float32) for shape in (
-        (N, C * vector, H, W), (K * vector, C * vector // group, 3, 3), (K * vector,),
-        (N, K * vector, H + 2 * pad[0] - 2, W + 2 * pad[1] - 2)))
+        (N, C * vector, H, W), (K * vector, C * vector // group, taps, taps), (K * vector,),
+        (N, K * vector, H + 2 * pad[0] - taps + 1, W + 2 * pad[1] - taps + 1)))
     geometry = ((1, 1), pad, (1, 1), group)
     y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
     slices.correlate(x, w, b, pad, group, y)
@@ -144,8 +149,9 @@ def test_what_slices_are_for():
     """Layers of whole vectors take this way from a few tiles on, unless most outputs of their tiles are cut off."""
     slices, vector = by_slices()
 
-    def fits(N, C, side, K, stride=(1, 1), group=1):
-        return slices.fits(np.empty((K, C // group, 3, 3)), stride, (1, 1), (1, 1), group, np.empty((N, K, side, side)))
+    def fits(N, C, side, K, stride=(1, 1), group=1, taps=3):
+        w, y = np.empty((K, C // group, taps, taps)), np.empty((N, K, side, side))
+        return slices.fits(w, stride, (1, 1), (1, 1), group, y)
 
     wide, tiles = 4 * vector, slices.FEWEST_TILES
     assert fits(tiles // 4, wide, 7, 2 * wide)
@@ -154,6 +160,10 @@ def test_what_slices_are_for():
     assert not fits(tiles, wide, 5, 2 * wide)           # 25 of 64 outputs
     assert not fits(tiles, wide, 7, 2 * wide + 1)       # no whole vector
     assert not fits(tiles, wide, 7, 2 * wide, group=8)  # few channels in a group
+    assert fits(tiles // 4, wide, 4, 2 * wide, taps=5)
+    assert not fits(1, wide, 2, 2 * wide, taps=5)       # one tile
+    assert not fits(tiles, wide, 5, 2 * wide, taps=5)   # 25 of 36 outputs
+    assert not fits(tiles, wide, 8, 2 * wide, taps=7)
 
 
 def test_tiles_are_multiplied_by_their_matrices():
@@ -161,7 +171,7 @@ def test_tiles_are_multiplied_by_their_matrices():
     needs_tiles()
     from minicaffe.kernels.numba_engine.transforms import _factors
 
-    for matrix in winograd.line_matrices():
+    for matrix in (*line_matrices(3), line_matrices(5)[2]):
         for M in (matrix, matrix.T):
             factors = _factors(M)
 

@@ -151,7 +151,8 @@ def test_can_dry_run(known):
     known("Unknown", convolution, **own)
 
     def borrowed(kind):
-        text = inputs(x=(2, 8, 16, 16)) + layer(kind, "x", "y", "convolution_param { num_output: 8 kernel_size: 3 }")
+        text = inputs(x=(2, 8, 16, 16)) + layer(
+            kind, "x", "y", "convolution_param { num_output: 8 kernel_size: 3 pad: 1 }")
         return cost(make(text, TEST, np.float32, shapes_only=True)).borrowed[0]
 
     assert borrowed("Convolution") == borrowed("Filters")

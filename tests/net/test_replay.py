@@ -165,12 +165,13 @@ def test_held_views():
         pair.check()
 
 
-def test_filters_may_change_in_any_pass():
-    """What a caller writes into filters of 3×3 counts in the next pass: the first, the recorded and the replayed ones.
+@pytest.mark.parametrize("taps", [3, 5])
+def test_filters_may_change_in_any_pass(taps):
+    """What a caller writes into the filters counts in the next pass: the first, the recorded and the replayed ones.
 
     These filters are transformed before they are multiplied. The caller holds the array from before the first pass.
     """
-    text = inputs(x=(1, 16, 14, 9)) + convolution("x", "a", 32, 3) + convolution("a", "b", 16, 3)
+    text = inputs(x=(1, 16, 14, 9)) + convolution("x", "a", 32, taps) + convolution("a", "b", 16, taps)
     pair, source = Pair(text), make(text, TRAIN, dtype=np.float32)
     held = [pair.played.params[name][0].data for name in "ab"]
     for step in range(5):
@@ -191,7 +192,7 @@ def test_filters_may_change_in_any_pass():
         want = np.empty_like(pair.plain.blobs["b"].data, np.float64)
         x, w, b = (a.astype(np.float64) for a in (
             pair.plain.blobs["a"].data, *(blob.data for blob in source.params["b"])))
-        kernels.correlate.definition(x, w, b, (1, 1), (1, 1), (1, 1), 1, want)
+        kernels.correlate.definition(x, w, b, (1, 1), (taps // 2, taps // 2), (1, 1), 1, want)
 
         np.testing.assert_allclose(pair.played.blobs["b"].data, want, rtol=0, atol=1e-5 * np.abs(want).max())
 

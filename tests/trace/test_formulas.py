@@ -27,7 +27,7 @@ CASES = {
     "Pooling AVE": (inputs(x=(2, 3, 5, 4)) + layer("Pooling", "x", "y", "pooling_param { pool: AVE kernel_size: 2 }")
                     + LOSS, [1], [1]),
     "ReLU": (inputs(x=(2, 3)) + layer("ReLU", "x", "y") + LOSS, [0], [0]),
-    "SoftmaxWithLoss": (inputs(x=(2, 3), label=(2,)) + layer("SoftmaxWithLoss", "x label", "y"), [0, 1, 2], [0]),
+    "SoftmaxWithLoss": (inputs(x=(2, 3), label=(2,)) + layer("SoftmaxWithLoss", "x label", "y"), [0, 2, 1], [0]),
     "SigmoidCrossEntropyLoss": (inputs(x=(2, 3), t=(2, 3)) + layer("SigmoidCrossEntropyLoss", "x t", "y"),
                                 [0, 1], [1, 0]),
     "LSTM": (inputs(x=(5, 2, 3), cont=(5, 2)) + layer("LSTM", "x cont", "y", RECURRENT) + LOSS,

@@ -31,7 +31,7 @@ def softmax_grad(y: np.ndarray, dy: np.ndarray, axis: int, out: np.ndarray) -> n
 @kernel
 def class_loss(p: np.ndarray, label: np.ndarray, least: float, Z: float, own: np.ndarray, wrong: np.ndarray,
                out: np.ndarray) -> None:
-    """own = the class that each label names;  out = Σ −log max(p[own], least) / Z over all cells.
+    """own = the class that each label names;  l = −log max(p[own], least);  out = Σ l / Z over all cells.
 
     p is (outer, C, inner), and label and own have a number for each of outer · inner cells. A label is truncated to a
     whole number. Where one is none of the C classes, wrong[0] is 1, else 0; own and out are then not complete.
@@ -41,7 +41,8 @@ def class_loss(p: np.ndarray, label: np.ndarray, least: float, Z: float, own: np
     if not wrong[0]:
         own[...] = label
         p_own = np.take_along_axis(p, own.reshape(outer, 1, inner), axis=1)
-        out[...] = -np.log(np.maximum(p_own, least)).sum(dtype=np.float64) / Z
+        l = -np.log(np.maximum(p_own, least))
+        out[...] = l.sum(dtype=np.float64) / Z
 
 
 @kernel

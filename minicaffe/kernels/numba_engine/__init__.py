@@ -2,6 +2,6 @@
 
 From the bottom up: compiled.py (how functions are compiled), words.py (memory by address), pool.py (threads), task.py
 (compiled tasks), pieces.py (how work is cut), registers.py, vectors.py, tiles.py and transforms.py (vector
-instructions), layout.py, planes.py, interleaved.py and winograd.py (correlations), and a module for each family of
-kernels.
+instructions), layout.py, planes.py, interleaved.py, scattering.py, winograd.py and winograd_slices.py (correlations),
+and a module for each family of kernels.
 """

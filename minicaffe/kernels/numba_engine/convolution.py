@@ -1,7 +1,7 @@
 """Correlations without column matrices: the choice between the four ways to compute one.
 
-Winograd's transforms (winograd_slices.py, winograd.py) take 3×3 filters with many channels. Otherwise filters slide
-over the images.
+Winograd's transforms (winograd_slices.py, winograd.py) take 3×3 and 5×5 filters with many channels. Otherwise filters
+slide over the images.
 Filters that read one channel each slide over the images as they lie (depthwise.py).
 A data gradient is scattered where a mirrored filter would see little but zeros (scattering.py, interleaved.py).
 Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes

@@ -14,6 +14,8 @@ from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import values
 
+COPIED = 1 << 13  # numbers of a slice that are worth a piece: a Concat copies several small ones, one after the other
+
 
 @definitions.copy.implementation("numba", recordable=True)
 def copy(x: np.ndarray, out: np.ndarray) -> None:
@@ -59,8 +61,8 @@ def _columns(whole: tuple[int, ...], cut_out: tuple[int, ...], axis: int, start:
 def _cut(rows: int, width: int) -> tuple[int, int]:
     """Return into how many parts a single row is cut, and into how many pieces the whole work."""
     if rows == 1:
-        return pieces(width), pieces(width)
-    return 1, pieces(rows * width, rows)
+        return pieces(width, worth=COPIED), pieces(width, worth=COPIED)
+    return 1, pieces(rows * width, rows, COPIED)
 
 
 @definitions.crop.implementation("numba", recordable=True)

@@ -100,7 +100,7 @@ def lay_out(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes) -> np.ndarra
     """Return the planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
     N, C, H, W = x.shape
     planes = borrow("planes", (N, C, at.channel), x.dtype)
-    count = pieces(planes.size, N * C)
+    count = pieces(planes.size, planes.size // at.plane)
     _lay_out(count, x, planes, *at.phases, *map(len, at.phases), N * C, H, W, at.height, at.width, *stride, *pad, count)
     return planes
 
@@ -120,27 +120,40 @@ def _lay_out(block, piece):
     (x, planes, row_phases, column_phases, rows, columns, channels, H, W, height, width, sh, sw, ph, pw,
      count) = values(block, 16)
     first_row, first_column = words.ints(row_phases, rows), words.ints(column_phases, columns)
-    begin, stop = part(channels, piece, count)
-    for c in range(begin, stop):
-        for plane in range(rows * columns):
-            top, left = first_row[plane // columns] - ph, first_column[plane % columns] - pw
-            first, end = reach(left, sw, W, width)
-            for u in range(height):
-                h, to = u * sh + top, ((c * rows * columns + plane) * height + u) * width
-                row = floats_of(planes, to, to + width)
-                if not 0 <= h < H:
-                    row[:] = 0
-                elif MASKS and sw == 1:  # neighbours lie side by side, so that a vector can load them
-                    _lay_row_by_vectors(x + 4 * (c * H + h) * W, left, W, planes + 4 * to, width)
-                else:
-                    _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
+    begin, stop = part(channels * rows * columns, piece, count)
+    for unit in range(begin, stop):
+        c, plane = unit // (rows * columns), unit % (rows * columns)
+        top, left = first_row[plane // columns] - ph, first_column[plane % columns] - pw
+        first, end = reach(left, sw, W, width)
+        for u in range(height):
+            h, to = u * sh + top, (unit * height + u) * width
+            row = floats_of(planes, to, to + width)
+            if not 0 <= h < H:
+                row[:] = 0
+            elif MASKS and sw in (1, 2, 4):
+                _lay_row_by_vectors(x + 4 * (c * H + h) * W, left, sw, W, planes + 4 * to, width)
+            else:
+                _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
 
 
 @helper
-def _lay_row_by_vectors(x, left, W, row, width):
-    """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends. By masked vectors, since most rows are short."""
+def _lay_row_by_vectors(x, left, step, W, row, width):
+    """row[v] = x[left + v · step] for a row of W pixels, 0 beyond its ends. By masked vectors, since most are short."""
     for v in range(0, width, VECTOR):
-        vectors.store(row, v, width, vectors.load(x, left + v, W, vectors.spread(np.float32(0))))
+        vectors.store(row, v, width, _every(x, left + v * step, step, W))
+
+
+@helper
+def _every(x, at, step, W):
+    """Pixels at, at + step, … of a row of W, 0 beyond its ends; the step is 1, 2 or 4."""
+    zero = vectors.spread(np.float32(0))
+    if step == 1:
+        return vectors.load(x, at, W, zero)
+    two = vectors.evens(vectors.load(x, at, W, zero), vectors.load(x, at + VECTOR, W, zero))
+    if step == 2:
+        return two
+    more = vectors.evens(vectors.load(x, at + 2 * VECTOR, W, zero), vectors.load(x, at + 3 * VECTOR, W, zero))
+    return vectors.evens(two, more)
 
 
 @helper

@@ -7,7 +7,6 @@ then not written. That wastes a little work, but a tile of outputs never has to 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 
 import numpy as np
@@ -20,6 +19,7 @@ from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part, part_
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, TILE_VECTORS, WIDTH, starts
+from minicaffe.kernels.numba_engine.vectors import load, load_whole, spread, store_whole
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
@@ -29,9 +29,10 @@ MORE_VECTORS = 1.1    # so many times more vectors are quicker, if each lies in 
 THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
 THIN_VECTORS = 8      # they compute one filter at a time, on so many vectors of outputs
 THIN_WIDTH = THIN_VECTORS * VECTOR
-PACKED = 1 << 15      # numbers of the channels that are copied side by side at a time, where that is quicker
-PACKED_FILTERS = 16   # so many filters are worth such a copy
-PAGE = 256            # planes that begin at multiples of so many numbers share few places of a cache
+PACKED_FILTERS = 64   # so many filters are worth a copy of the pixels, in the order in which tiles read them
+PACKED_TILES = 8      # the same for the tiles of a plane: with fewer, pieces would be of unequal size
+PAGE = 256            # planes that begin at multiples of so many numbers share few places of a cache:
+PAGE_FILTERS = 16     # then fewer filters are worth the copy
 DOTS = 1024           # outputs whose products are summed at a time, in tiles that a core's first cache holds
 SOME_TAPS = 5 * DOT_TAPS  # taps whose pixels are multiplied with all filters before the next taps
 WIDE = 1.05           # the last vector of a row may be so much wider than the row of the planes
@@ -42,14 +43,15 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     """out = b + w ⋆ x."""
     (N, K), D = out.shape[:2], len(at.offsets)
     filters, channels = K // group, x.shape[1] // group
+    shares_places = at.plane % PAGE == 0 and filters >= PAGE_FILTERS
+    if at.bare and (shares_places or (filters >= PACKED_FILTERS and at.plane >= PACKED_TILES * WIDTH)):
+        _pack_and_slide(x, w, b, out, group)
+        return
     table = _rows_of_vectors(at, *out.shape[2:]) if filters > THIN else None
     # images that are their own planes end with their last pixel, behind which no vector may be read
     as_it_is = at.bare or (at.as_it_is and table is not None and out.shape[3] >= VECTOR)
     planes = x if as_it_is else lay_out(x, at, stride, pad)
     parts, tall = _cut(at, channels, filters, D, N * group)
-    if at.bare and filters >= PACKED_FILTERS and at.plane % PAGE == 0:
-        _pack_and_slide(x, w, b, out, parts, tall, group)
-        return
     if table is not None:
         _slide_rows_of(planes, w, b, out, at, table, group)
         return
@@ -99,20 +101,20 @@ def _rows_of_vectors(at: Geometry, oh: int, ow: int) -> np.ndarray | None:
     return np.array(table, np.int64)
 
 
-def _pack_and_slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.ndarray, parts: np.ndarray, tall: int,
-                    group: int) -> None:
-    """out = b + w ⋆ x for filters of one tap, from a copy of the pixels in the order in which tiles read them.
+def _pack_and_slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.ndarray, group: int) -> None:
+    """out = b + w ⋆ x for filters of one tap. The pixels of a tile are copied, then all filters read the copy.
 
-    Where a plane has 64 × 64 pixels, say, the same pixel of all channels competes for the same place in a cache. Then
-    each tile would read its pixels from main memory.
+    In the image, the pixels of a tile lie in as many places as there are channels. All filters would read them there,
+    and where a plane has 64 × 64 pixels, say, these places would compete for the same place in a cache.
     """
     (N, K), P = out.shape[:2], out.shape[2] * out.shape[3]
-    D = w.shape[1]
-    longest = max(end - start for start, end in itertools.pairwise([*parts.tolist(), P]))
-    most = min(max(1, PACKED // (D * WIDTH)), -(-longest // WIDTH)) * WIDTH
-    count = N * group * len(parts) * tall
-    _slide_packed(count, x, w, b, out, starts(WIDTH, D), parts, borrow("packed", (count, D * most), x.dtype),
-                  len(parts), tall, group, K // group, D, P, most)
+    D, images = w.shape[1], N * group
+    vectors = -(-P // VECTOR)
+    wanted = min(max(1, P * (K // group) * D // PIECE_WORK), -(-MOST_PIECES // images))
+    parts = max(1, min(vectors // TILE_VECTORS, wanted))
+    count = min(MOST_PIECES, images * parts)
+    _slide_packed(count, x, w, b, out, starts(WIDTH, D), borrow("packed", (count, D * WIDTH), x.dtype), images * parts,
+                  parts, group, K // group, D, P, vectors, count)
 
 
 def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -205,9 +207,7 @@ def _slide_rows(block, piece):
             have, row = min(ROWS, filters - m), (i * filters + m) * P
             v = start
             while v < stop:
-                left = stop - v
-                # two tiles of two vectors are quicker than one of three and one of one
-                taken = min(TILE_VECTORS, left) if left != TILE_VECTORS + 1 else TILE_VECTORS - 1
+                taken = _next_tile(stop - v)
                 tiles.multiply_spaced(w + 4 * (k + m) * D, D, have, at, offsets, D, taken, table + 24 * v,
                                       b + 4 * (k + m), y + 4 * row, P)
                 v += taken
@@ -215,30 +215,43 @@ def _slide_rows(block, piece):
 
 @task
 def _slide_packed(block, piece):
-    """y[k, j] = b[k] + Σ w[k, d] · x[d, j], for a part of the outputs j and of the filters of an image and group."""
-    x, w, b, y, offsets, firsts_at, memory, parts, tall, group, filters, D, P, most = values(block, 14)
-    rest, here = piece // parts, piece % parts
-    i, up = rest // tall, rest % tall
-    firsts = words.ints(firsts_at, parts)
-    start, stop = firsts[here], firsts[here + 1] if here + 1 < parts else P
-    first, end = part_in_steps(filters, ROWS, up, tall)
-    k, pixels = i % group * filters, memory + 4 * piece * D * most
-    for j in range(start, stop, most):
-        columns = min(most, stop - j)
-        pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
-        for m in range(first, end, ROWS):
-            for q in range(0, columns, WIDTH):
-                tiles.multiply(w + 4 * (k + m) * D, D, min(ROWS, filters - m), 1, pixels + 4 * q * D, offsets, D,
-                               min(WIDTH, columns - q), b + 4 * (k + m), y + 4 * ((i * filters + m) * P + j + q), P)
+    """y[k, j] = b[k] + Σ w[k, d] · x[d, j], for some parts of the outputs j of an image and group."""
+    x, w, b, y, offsets, memory, units, parts, group, filters, D, P, vectors, count = values(block, 14)
+    first, end = part(units, piece, count)
+    pixels = memory + 4 * piece * D * WIDTH
+    for unit in range(first, end):
+        i = unit // parts
+        k = i % group * filters
+        v, stop = part(vectors, unit % parts, parts)
+        while v < stop:
+            taken, j = _next_tile(stop - v), v * VECTOR
+            columns = min(taken * VECTOR, P - j)
+            pack(x + 4 * (i * D * P + j), P, D, columns, pixels)
+            for m in range(0, filters, ROWS):
+                tiles.multiply(w + 4 * (k + m) * D, D, min(ROWS, filters - m), 1, pixels, offsets, D, columns,
+                               b + 4 * (k + m), y + 4 * ((i * filters + m) * P + j), P)
+            v += taken
+
+
+@helper
+def _next_tile(left):
+    """Return how many vectors the next tile has: two tiles of two are quicker than one of three and one of one."""
+    return min(TILE_VECTORS, left) if left != TILE_VECTORS + 1 else TILE_VECTORS - 1
 
 
 @compiled
 def pack(x, P, D, columns, pixels):
     """pixels[q, d, v] = x[d, q · WIDTH + v] for so many columns, those of a tile side by side."""
-    for d in range(D):
-        for j in range(0, columns, WIDTH):
-            have = min(WIDTH, columns - j)
-            copy(words.floats(x + 4 * (d * P + j), have), words.floats(pixels + 4 * (j * D + d * WIDTH), have))
+    nothing = spread(np.float32(0))
+    for j in range(0, columns, WIDTH):
+        have, tile = min(WIDTH, columns - j), pixels + 4 * j * D
+        for d in range(D):
+            for v in range(0, have, VECTOR):
+                if have - v >= VECTOR:
+                    value = load_whole(x, d * P + j + v)
+                else:
+                    value = load(x + 4 * (d * P + j), v, have, nothing)
+                store_whole(tile, d * WIDTH + v, value)
 
 
 _thin = tiles.outer_tile(1, THIN_VECTORS)

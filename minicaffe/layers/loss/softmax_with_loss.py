@@ -22,8 +22,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
 
     With γ > 0, cells that are already right count less: l is multiplied by (1 − p[k])^γ and dx by
     f = (1 − p[k])^γ · (1 − γ · p[k] · log p[k] / (1 − p[k])).
-    Computed  kernels.softmax, kernels.copy, kernels.class_loss, kernels.class_loss_grad:
-              minicaffe/kernels/definitions/softmax.py;
+    Computed  kernels.softmax, kernels.class_loss, kernels.class_loss_grad: minicaffe/kernels/definitions/softmax.py;
+              kernels.copy: minicaffe/kernels/definitions/copying.py;
               NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
               Cells: minicaffe/layers/loss/_cells.py
 
