@@ -43,7 +43,7 @@ from minicaffe.kernels.workspace import borrow
 
 LEAST = np.float32(LOWEST)  # a float32, so that compiled code compares numbers of one type
 OUTPUT_COST = 4        # to compute an output takes as long as to copy so many numbers
-PIECE_WORK = 3 << 10  # the same numbers that are worth a piece of their own
+PIECE_WORK = 3 << 10   # the same numbers that are worth a piece of their own
 LINES = 2048           # numbers of the lines that are filled at a time: they stay in the first cache
 
 
