@@ -77,7 +77,7 @@ class Part:
     def close(self) -> None:
         """Make ready to play, when all layers of the part are known."""
         self._play = self.recording.as_function() if self.recording else None
-        self._attributes = [vars(layer) for layer in self._layers]
+        self._attributes = [vars(layer).keys() for layer in self._layers]
         self._numbers = [(layer, numbers) for layer, numbers in self._numbers if numbers]
         self._marked = [(marks.storage, marks.before) for marks in self._diffs.values()]
         self._filled = [marks.storage for marks in self._diffs.values() if marks.filled]
@@ -89,7 +89,7 @@ class Part:
         It does not where a layer computes with other numbers now, where the diffs are marked in another way, and where
         a user has replaced one of these methods on the object.
         """
-        return (self._play is not None and all(map(methods.isdisjoint, self._attributes))
+        return (self._play is not None and all([names.isdisjoint(methods) for names in self._attributes])
                 and all([layer.recorded_numbers() == numbers for layer, numbers in self._numbers])
                 and all([storage.cleared is before for storage, before in self._marked]))
 

@@ -75,7 +75,8 @@ def _slide_rows_of(planes: np.ndarray, w: np.ndarray, b: np.ndarray, out: np.nda
     wanted = min(MOST_PIECES, max(1, work // PIECE_WORK), -(-MOST_PIECES // (N * group)))
     # the rows of short outputs are written one after the other, each over what the one before wrote beyond its end
     parts = 1 if ow < VECTOR and not at.bare else min(units, max(1, cached, wanted))
-    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted else 1
+    # at least 2, since of an odd number of parts one of two threads would have one more than the other
+    tall = min(-(-filters // ROWS), max(2, wanted // parts)) if parts < wanted else 1
     at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if parts * tall == 1 else 1
     _slide_rows(-(-N * group // at_once) * parts * tall, planes, w, b, out, at.offsets, table, vectors, unit, units,
                 parts, tall, group, filters, D, image, image // group, oh * ow, N * group, at_once)

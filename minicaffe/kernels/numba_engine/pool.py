@@ -97,7 +97,8 @@ LINE = 64        # bytes of a cache line
 STATE, DONE, FUNCTION, ARGUMENTS, FIRST, COUNT, ALLOWED, OWNED = (LINE * i for i in range(8))
 
 _words = np.zeros(9 * LINE // 8, np.int64)           # one line more than is used, so that the first can be aligned
-_pool = words.address_of(_words) + -words.address_of(_words) % LINE
+_first = -words.address_of(_words) % LINE // 8       # the index of the first word that is used
+_pool = words.address_of(_words) + 8 * _first
 _workers: list[_Worker] = []
 _starting = threading.Lock()
 
@@ -125,7 +126,7 @@ def compile_all() -> None:
 
 def _word(offset: int) -> int:
     """Return the index in `_words` of the word that is `offset` bytes after the pool's first."""
-    return (_pool - words.address_of(_words) + offset) // 8
+    return _first + offset // 8
 
 
 def _clear() -> None:

@@ -42,9 +42,9 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 LEAST = np.float32(LOWEST)  # a float32, so that compiled code compares numbers of one type
-OUTPUT_COST = 4  # to compute an output takes as long as to copy so many numbers
-PIECE_WORK = 1 << 13  # the same numbers that are worth a piece of their own
-LINES = 2048     # numbers of the lines that are filled at a time: they stay in the first cache
+OUTPUT_COST = 4        # to compute an output takes as long as to copy so many numbers
+PIECE_WORK = 3 << 10   # the same numbers that are worth a piece of their own
+LINES = 2048           # numbers of the lines that are filled at a time: they stay in the first cache
 
 
 @definitions.max_pool.implementation("numba", recordable=True)
@@ -94,7 +94,7 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
         return
     if _by_vectors(dy, stride):
         length = 2 * kernel[1] + dx.shape[3] + dy.shape[3] + 2 * VECTOR
-        rows = max(1, LINES // length)
+        rows = max(1, min(dx.shape[2], LINES // length))
         lines = borrow("lines of windows", (count, (1 + rows) * length + dy.shape[2]), dx.dtype)
         _ave_pool_grad(count, dy, dx, lines, planes, *sizes, *kernel, *stride, *pad, rows, length, count)
     else:
@@ -117,7 +117,7 @@ def _lines(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) 
     """
     read = -(-y.shape[3] // VECTOR) * VECTOR * stride[1] + kernel[1]
     length = max(read, pad[1] + max(x.shape[3], VECTOR))
-    return max(1, LINES // length), length
+    return max(1, min(y.shape[2], LINES // length)), length
 
 
 def _global(x: np.ndarray, kernel: Pair, pad: Pair, y: np.ndarray) -> bool:
@@ -180,7 +180,8 @@ def _max_pool(block, piece):
     lowest, nowhere = spread(LEAST), spread(np.int32(-1))
     line, behind = lines + 8 * piece * some * length, 4 * some * length  # how far behind a pixel its place stands
     floats_of(line, 0, some * length)[:] = LEAST  # which stays beside the pixels: the padding
-    indices_of(line + behind, 0, some * length)[:] = -1
+    if index:
+        indices_of(line + behind, 0, some * length)[:] = -1
     for plane in range(first, end):
         source, largest, chosen_at = x + 4 * plane * H * W, y + 4 * plane * oh * ow, index + 4 * plane * oh * ow
         for begin in range(0, oh, some):
