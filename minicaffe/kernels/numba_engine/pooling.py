@@ -3,10 +3,8 @@
 A window is only a few pixels wide, so a loop over one window could not use vectors. So all windows of a row are
 computed together, in two steps. The first step combines the rows that these windows cover, column by column, into one
 line. The second step combines in that line the columns of each window, since neighbouring windows share columns. The
-line has room on both sides for the padding, so that vectors are loaded without a mask.
-
-Where windows are too far apart, or too few lie in a row, they are computed one by one: the tasks whose names end in
-`_one_by_one`. Threads share the planes.
+line has room on both sides for the padding, so that vectors are loaded without a mask. Where windows are too far apart,
+or too few lie in a row, tasks whose names end in `_one_by_one` compute them one by one. Threads share the planes.
 """
 
 from __future__ import annotations
@@ -42,9 +40,9 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 LEAST = np.float32(LOWEST)  # a float32, so that compiled code compares numbers of one type
-OUTPUT_COST = 4        # to compute an output takes as long as to copy so many numbers
-PIECE_WORK = 3 << 10   # the same numbers that are worth a piece of their own
-LINES = 2048           # numbers of the lines that are filled at a time: they stay in the first cache
+OUTPUT_COST = 4       # to compute an output takes as long as to copy so many numbers
+PIECE_WORK = 3 << 10  # the same numbers that are worth a piece of their own
+LINES = 2048          # numbers of the lines that are filled at a time: they stay in the first cache
 
 
 @definitions.max_pool.implementation("numba", recordable=True)
