@@ -15,8 +15,10 @@ from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN, NetParameter
 from minicaffe.proto.text import parse
 
+pytestmark = pytest.mark.slow  # most of it waits for processes that a benchmark starts
+
 HERE = Path(__file__).parent / "benchmarks"
-NAMES = ("limits", "machine", "nets", "onnx_twin", "problem", "report", "sides", "tasks", "training")
+NAMES = ("limits", "machine", "onnx_twin", "problem", "report", "sides", "tasks", "timed_nets", "training")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_onnx_refuses(bench):
 
 def test_operations(bench):
     """The operations of a step are two for each multiply-add, forward, and twice backward but for the first layer."""
-    made = bench["nets"].Builder("two", 5, 3, 8, 4)
+    made = bench["timed_nets"].Builder("two", 5, 3, 8, 4)
     made.conv("c", 6, 3).ip("i", 7).loss()
     conv, ip = 5 * 6 * 6 * 6 * 3 * 9, 5 * 7 * 6 * 6 * 6
 
@@ -209,9 +211,9 @@ def test_tasks(bench):
     kernels.use_engine("numba")
     try:
         rng.seed(1)
-        steps = bench["tasks"].traced(bench["training"].make_solver(bench["nets"].lenet(3).net), 2)
+        steps = bench["tasks"].traced(bench["training"].make_solver(bench["timed_nets"].lenet(3).net), 2)
         rng.seed(1)
-        made = Net(bench["nets"].lenet(1).net, TEST)
+        made = Net(bench["timed_nets"].lenet(1).net, TEST)
         with bench["tasks"].Tracer() as tracer:
             for _ in range(3):
                 tracer.calls = []

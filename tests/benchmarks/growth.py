@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from nets import NETS, column
+from timed_nets import NETS, column
 from training import make_solver
 
 from minicaffe import rng

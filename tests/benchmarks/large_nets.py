@@ -5,7 +5,7 @@ Each names a class for every pixel of an image of 500 × 500. (Long et al., CVPR
 
 from __future__ import annotations
 
-from nets import Builder
+from timed_nets import Builder
 
 CLASSES, IGNORED = 21, 255  # Pascal VOC's, and the label of pixels that do not count
 

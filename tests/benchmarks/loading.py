@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sides
 from memory import peak_memory
-from nets import NETS
+from timed_nets import NETS
 
 from minicaffe.io.binary import read_weights, write_weights
 from minicaffe.net import Net

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import sides
-from nets import NETS
+from timed_nets import NETS
 from problem import Problem, draws, write_problem
 from training import make_solver
 

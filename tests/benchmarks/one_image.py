@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from contest import OURS, Contest
 from limits import pass_operations
-from nets import NETS
+from timed_nets import NETS
 from onnx_twin import OnnxError, onnx_bytes
 from problem import Problem, draws, without, write_problem
 from training import vectors

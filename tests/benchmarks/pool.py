@@ -27,7 +27,7 @@ import time
 import numba
 import numpy as np
 from machine import machine
-from nets import NETS
+from timed_nets import NETS
 from training import make_solver
 
 from minicaffe import kernels, rng

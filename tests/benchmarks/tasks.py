@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 
 from growth import repeated
-from nets import NETS
+from timed_nets import NETS
 from training import make_solver
 
 from minicaffe import kernels, rng

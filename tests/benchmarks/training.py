@@ -6,7 +6,7 @@ import tempfile
 
 from contest import OURS, Contest
 from limits import step_operations
-from nets import NETS
+from timed_nets import NETS
 from problem import Problem, draws, without, write_problem
 
 from minicaffe import kernels, rng
