@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 import sides
-from timed_nets import NETS
 from problem import Problem, draws, write_problem
+from timed_nets import NETS
 from training import make_solver
 
 from minicaffe import kernels, rng

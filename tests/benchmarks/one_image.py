@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from contest import OURS, Contest
 from limits import pass_operations
-from timed_nets import NETS
 from onnx_twin import OnnxError, onnx_bytes
 from problem import Problem, draws, without, write_problem
+from timed_nets import NETS
 from training import vectors
 
 from minicaffe import kernels, passes, rng

@@ -6,8 +6,8 @@ import tempfile
 
 from contest import OURS, Contest
 from limits import step_operations
-from timed_nets import NETS
 from problem import Problem, draws, without, write_problem
+from timed_nets import NETS
 
 from minicaffe import kernels, rng
 from minicaffe.net import Net

@@ -16,9 +16,10 @@ COMMANDS = ["engines", "train --solver solver.prototxt", "time --model net.proto
             "summary net.prototxt", "warm net.prototxt"]
 
 
+@pytest.mark.slow  # a copy compiles everything anew, or starts many commands
 @pytest.mark.parametrize(("removed", "left"), [
     pytest.param(["numba_engine"], "numpy", id="numba"),
-    pytest.param(["numpy_engine"], "numba", id="numpy", marks=pytest.mark.slow),  # the copy compiles everything anew
+    pytest.param(["numpy_engine"], "numba", id="numpy"),
     pytest.param(["numpy_engine", "numba_engine"], "plain", id="both")])
 def test_a_copy_without_the_folder_works(removed, left, tmp_path):
     """With numba installed, the fastest engine that is left is used, and every command that asks for engines works."""
