@@ -111,6 +111,7 @@ def lines_that_are_lit(case, folder, in_place=False):
     return data["layers"][index]["formulas"], found
 
 
+@pytest.mark.slow  # it traces a net of each type
 @pytest.mark.parametrize("kind", sorted({case.type for case in OF_ALL_TYPES}))
 def test_each_equation_of_each_type_is_lit_by_a_line_of_its_code(kind, tmp_path):
     lit, formulas = set(), {}

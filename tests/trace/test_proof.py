@@ -12,6 +12,8 @@ from minicaffe.testing.net_slopes import Slope
 from minicaffe.trace import recorder, session
 from minicaffe.trace.proof import NO_SLOPES, Proofs, affordable, verdict
 
+pytestmark = pytest.mark.slow  # each proof runs a net many times
+
 
 def verdicts(data):
     """Layer -> role -> the letters of its diffs, in the backward pass."""
