@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "minicaffe"
 OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam",
-            "IPython"}
+            "IPython", "mpi4py"}
 ALL = {"errors", "rng", "log", "system", "plugins", "layout", "showing", "python2",  # what every part may import
        "removed_names"}
 MAY_IMPORT = {  # what a part may import besides itself and these
@@ -28,6 +28,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
     "lint": {"net", "solvers", "layer", "passes", "proto", "analysis", "io"},
     "records": {"solvers", "net", "layer", "data", "io", "proto", "kernels"},
+    "ranks": {"solvers", "net", "layer", "kernels"},
     "testing": {"net", "layer", "blob", "proto", "kernels"},
     "pages": set(),
     "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},

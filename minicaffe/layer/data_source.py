@@ -83,6 +83,15 @@ class DataSource(Layer):
     one_sample_per_file: bool = False
     source_records: Any = None  # typed Any, because this package may not import data
 
+    def take_turns(self, first: int, count: int, of: int) -> bool:
+        """From now on read only some of the batches: of every `of` in a row `count`, from number `first` on.
+
+        Other processes read the others. The cursor counts all samples. It moves by `of` batches when the last of the
+        own ones has been read, so it is the same number in all processes at the beginning of an update.
+        Return False where the layer cannot leave batches out by itself. Then the solver sets the cursor before each one.
+        """
+        return False
+
     def resume_state(self) -> dict[str, Any]:
         """Return the cursor, where there is one. A layer whose next batch depends on more adds that."""
         return {} if self.cursor is None else {"cursor": self.cursor}

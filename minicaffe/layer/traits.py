@@ -7,7 +7,7 @@ So there are no lists of types elsewhere, and a new layer type needs no edit out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class Traits:
     can_dry_run     in both phases, `forward` and `backward` are nothing but kernel calls, and the kernels borrow
                     memory: a dry run finds out how much
 
+    measured        what forward has measured in TRAIN that later passes use, such as the statistics of BatchNorm; None
+                    for a layer that measures nothing
+    remembers_later whether `remember` is called by the solver, after the last part of an update. Otherwise forward
+                    calls it itself
+
     decides         what the scores in bottom[0] decide: "one class", where each score is for a class and one class is
                     right, or "yes or no", where each score is the answer to a question of its own; '' for neither
 
@@ -47,6 +52,8 @@ class Traits:
     recordable: bool = False
     recordable_backward: bool = False
     can_dry_run: bool = False
+    measured: tuple[Any, ...] | None = None
+    remembers_later: bool = False
     decides: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
@@ -54,6 +61,13 @@ class Traits:
         cls.recordable = cls.__dict__.get("recordable", False)
         cls.recordable_backward = cls.__dict__.get("recordable_backward", False)
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
+
+    def remember(self, measured: tuple[Any, ...]) -> None:
+        """Add what a forward pass has `measured` to the blobs.
+
+        Where several passes make one update, a solver calls this for each of them in their order, also for those that
+        ran in other processes. So the statistics are the same, whoever ran which pass.
+        """
 
     def gradient_to(self, j: int) -> bool:
         """Return whether backward computes a gradient for bottom j. For labels and indices any answer will do.

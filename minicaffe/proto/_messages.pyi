@@ -856,6 +856,9 @@ class SolverParameter(Message):
     """A test net's output and its direction, such as accuracy:max. Unset: the smoothed loss"""
     test_iter_auto: bool
     """Instead of test_iter: test each net on each sample of its source once. Default: false"""
+    shards: int
+    """An update is made of so many times iter_size batches, which several processes may share. A power of two.
+    Unset: 1, or the number of processes that train together"""
     eval_type: str
     """SSD: what a test measures. Default: "classification" """
     ap_version: str
@@ -997,6 +1000,7 @@ class SolverParameter(Message):
                  plateau_patience: int | None = ...,
                  plateau_metric: str | None = ...,
                  test_iter_auto: bool | None = ...,
+                 shards: int | None = ...,
                  eval_type: str | None = ...,
                  ap_version: str | None = ...,
                  show_per_class_result: bool | None = ...,
