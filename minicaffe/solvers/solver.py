@@ -2,10 +2,10 @@
 
 In each iteration a gradient goes this way, each step of which is one method here:
 
-    backward    `_backward`     iter_size passes, each of which computes a gradient
-    summed      `_backward`     the gradients of these passes add up in the diffs
+    backward    `_backward`     iter_size passes for each shard, each of which computes a gradient
+    summed      `Parts`         the gradients of these passes are added up in the diffs
     clipped     `_clip`         all gradients together are scaled down where their norm is above clip_gradients
-    averaged    `_average`      the sum is divided by iter_size
+    averaged    `_average`      the sum is divided by the number of passes
     decayed     `_decay`        L1 weight decay is added
     rule        `rule`          the solver type's formula turns the gradient into a step
     applied     `Steps`         L2 weight decay is added, and the step is taken from the weights
@@ -31,13 +31,14 @@ from minicaffe.showing import Shown
 from minicaffe.solvers import checks, lr_policy, nets
 from minicaffe.solvers.action import Action
 from minicaffe.solvers.doctor import doctor
+from minicaffe.solvers.group import Group
 from minicaffe.solvers.registry import DType, NetClass
 from minicaffe.solvers.registry import register as register
 from minicaffe.solvers.resume import resume_file, run_lock, snapshot
 from minicaffe.solvers.resume.keep import Keep
 from minicaffe.solvers.rule import Rule
 from minicaffe.solvers.schedule import criterion, epochs, report
-from minicaffe.solvers.schedule.iter_size import Passes
+from minicaffe.solvers.schedule.parts import Parts
 from minicaffe.solvers.steps import Steps
 
 
@@ -54,12 +55,14 @@ class Solver(Shown):
 
     Given to the instance
         param           the SolverParameter
+        group           the processes that train together, of which this is one
+        shards          how many times iter_size batches make one update; the group shares them
         net, test_nets  the Net that is trained, and the nets that share its weights
         iter            the number of updates made
         current_step    the step that the learning rate policy is on
         history         arrays in Caffe's order: the first of each parameter, then the second of each
         rate            the learning rate of the last update
-        divisor         the number by which the summed gradients of this iteration are divided
+        parts           the Parts of each update
         draw_seed       what Dropout draws follows from it and `iter`; None in a training that an old minicaffe began
         loss, smoothed_loss     of the last iteration, and its mean over average_loss iterations
         losses          a Curve of the losses that this process has computed
@@ -85,8 +88,9 @@ class Solver(Shown):
     fractions: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
-                 strict: bool = False) -> None:
-        self.param, self.where = param, where
+                 strict: bool = False, group: Group | None = None) -> None:
+        self.param, self.where, self.group = param, where, group or Group()
+        self.shards = param.shards or self.group.size
         self._set_defaults()
         log(At.SOLVER_BEGINS, "Initializing solver from parameters: ", lambda: text.format(param))
         checks.check(param, type(self), where)
@@ -102,9 +106,8 @@ class Solver(Shown):
         params = self.net.learnable_params
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing, self.losses = report.SmoothedLoss(param.average_loss), report.Curve()
-        self.divisor = float(param.iter_size)
-        self._passes, self._steps = Passes(self.net, param.iter_size), Steps()
-        self._stopwatch = report.Stopwatch()
+        self._steps, self._stopwatch = Steps(), report.Stopwatch()
+        self._divide_update()
 
     def _set_defaults(self) -> None:
         """Set all attributes that do not depend on the SolverParameter."""
@@ -131,10 +134,15 @@ class Solver(Shown):
         p, where = self.param, self.where
         self.net = maker.train_net(p, where)
         if p.max_epoch:
-            p.max_iter = epochs.updates(self.net, p.max_epoch, p.iter_size, where)
+            p.max_iter = epochs.updates(self.net, p.max_epoch, p.iter_size * self.shards, where)
         self.test_nets = maker.test_nets(p, where)
         if p.test_iter_auto:
             p.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
+
+    def _divide_update(self) -> None:
+        """Divide each update into its parts, and say which of them this process computes."""
+        self.parts = Parts(self.net, self.param.iter_size * self.shards, self.group,
+                           overlap=self.param.layer_wise_reduce)
 
     # --- what a solver type writes ----------------------------------------------------------------------
 
@@ -298,26 +306,18 @@ class Solver(Shown):
     # --- the way of a gradient --------------------------------------------------------------------------
 
     def _backward(self) -> None:
-        """Run iter_size passes, whose gradients add up in the diffs; display the loss where that is due."""
+        """Run the parts of an update, whose gradients add up in the diffs; display the loss where that is due."""
         self._call(self.on_start)
         display = self._is_due(self.param.display)
         self.net.set_debug_info(display and self.param.debug_info)
-        losses = [self._pass(part) for part in range(self.param.iter_size)]
-        self.divisor = self._passes.end()
-        self.loss = sum(losses) / len(losses)
+        self.parts.run(self.draw_seed, self.iter)
+        self.loss = sum(self.parts.losses) / len(self.parts.losses)
         self.smoothed_loss = self.smoothing.add(self.loss)
         self.losses.add(self.iter, self.loss)
         if self._plateau and not self._plateau.name:  # without a plateau_metric the smoothed loss is what counts
             self._look_for_plateau(self.smoothed_loss)
         if display:
             self._display()
-
-    def _pass(self, part: int) -> float:
-        with self.net.draws.during(self.draw_seed, self.iter, part, 0):
-            loss = self.net.forward_pass()
-            self._passes.weigh()
-            self.net.backward_pass()
-        return loss
 
     def _clip(self) -> None:
         """Scale all gradients down to the L2 norm `clip_gradients`, where their common norm is larger."""
@@ -339,8 +339,13 @@ class Solver(Shown):
         self._average(dw)
         return self._decay(w, dw, self.param.weight_decay * param.decay_mult)
 
+    @property
+    def divisor(self) -> float:
+        """The number by which the summed gradients of this iteration are divided."""
+        return self.parts.divisor
+
     def _average(self, dw: np.ndarray) -> None:
-        """dw ← dw / divisor: the mean of the iter_size passes."""
+        """dw ← dw / divisor: the mean of the parts."""
         if self.divisor != 1:
             kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / self.divisor, out=dw))
 

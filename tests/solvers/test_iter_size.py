@@ -90,8 +90,11 @@ def test_losses_that_count_differently_are_warned_of(caplog):
     assert [] == [word for word in ("iter_size", "loss, more", "different proportions") if word not in warned[0]]
 
 
-def test_equal_counts_are_caffes_mean_bit_by_bit():
-    """Where no label is ignored, the sum is divided by iter_size and nothing else is done."""
+def test_equal_counts_are_the_mean_bit_by_bit():
+    """Where no label is ignored, the gradients are added in the order of the tree, divided, and nothing else is done.
+
+    Each gradient is computed by itself. So it does not matter which process computes it.
+    """
     loss = SOFTMAX % ("", "")
     x = batches()[0][:K * N]
     labels = np.arange(K * N) % C
@@ -100,10 +103,13 @@ def test_equal_counts_are_caffes_mean_bit_by_bit():
         iter_size: {K}""", SolverParameter()))
     solver.net.layers[0].reset(x, labels)
     w = solver.net.params["ip"][0]
-    before = w.data.copy()
+    before, gradients = w.data.copy(), []
     for _ in range(K):
+        solver.net.clear_param_diffs()
         solver.net.forward_backward()
-    mean = w.diff * np.float32(1 / K)
+        gradients.append(w.diff.copy())
+    a, b, c, d = gradients
+    mean = ((a + b) + (c + d)) * np.float32(1 / K)
     solver.step(1)
 
     np.testing.assert_array_equal(w.data, before - mean)
