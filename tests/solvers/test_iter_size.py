@@ -1,7 +1,5 @@
 """iter_size: k passes over batches of n make the update of one pass over a batch of k · n."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -77,17 +75,16 @@ def test_losses_that_count_in_one_proportion():
         np.testing.assert_allclose(several, one, rtol=1e-12)
 
 
-def test_losses_that_count_differently_are_warned_of(caplog):
-    """This is the limit: one buffer cannot serve two divisors; the warning comes once."""
-    caplog.set_level(logging.WARNING, "minicaffe")
+@pytest.mark.parametrize("mode", ["FULL", "NONE"])
+def test_losses_that_count_in_different_proportions(mode):
+    """One sum cannot serve two divisors, so the passes run once more on the same batches, with exact weights."""
     two = (SOFTMAX % ("", f"ignore_label: {IGNORED} normalization: VALID")
            + 'layer { name: "more" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "more" '
-             f"loss_param {{ ignore_label: {IGNORED} normalization: FULL }} }}")
-    train(two, K)
+             f"loss_param {{ ignore_label: {IGNORED} normalization: {mode} }} }}")
+    large, small = train(two, 1), train(two, K)
 
-    warned = [record.getMessage() for record in caplog.records]
-    assert 1 == len(warned)
-    assert [] == [word for word in ("iter_size", "loss, more", "different proportions") if word not in warned[0]]
+    for one, several in zip(large, small, strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-12, atol=1e-15)
 
 
 def test_equal_counts_are_the_mean_bit_by_bit():
