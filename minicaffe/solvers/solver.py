@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minicaffe import kernels, rng
+from minicaffe import rng
 from minicaffe.log import At, log, number
 from minicaffe.net import Net
 from minicaffe.proto import text
@@ -157,8 +157,8 @@ class Solver(Shown):
 
     def _divide_update(self) -> None:
         """Divide each update into its parts, and say which of them this process computes."""
-        self.parts = Parts(self.net, parts(self.param), self.group, shared=self.param.shards > 1,
-                           overlap=self.param.layer_wise_reduce)
+        p = self.param
+        self.parts = Parts(self.net, parts(p), self.group, shared=p.shards > 1, overlap=p.layer_wise_reduce)
 
     # --- what a solver type writes ----------------------------------------------------------------------
 
