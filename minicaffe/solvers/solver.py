@@ -131,7 +131,7 @@ class Solver(Shown):
         p, where = self.param, self.where
         self.net = maker.train_net(p, where)
         if p.max_epoch:
-            p.max_iter = epochs.updates(self.net, p.max_epoch, p.iter_size, where)
+            p.max_iter = epochs.updates(self.net, p, where)
         self.test_nets = maker.test_nets(p, where)
         if p.test_iter_auto:
             p.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
