@@ -98,7 +98,7 @@ class Solver(Shown):
         checks.warn_of(param, type(self), where)
         if param.snapshot:
             snapshot.check_writable(self)
-        self._set_shards(shards.at_start(self))
+        shards.at_start(self)
         if param.random_seed >= 0:
             rng.seed(param.random_seed)  # before the nets are made, because their fillers draw
         self._make_nets(nets.Maker(net_class, dtype, strict))
@@ -136,7 +136,7 @@ class Solver(Shown):
         p, where = self.param, self.where
         self.net = maker.train_net(p, where)
         if p.max_epoch:
-            p.max_iter = epochs.updates(self.net, p.max_epoch, parts(p), where)
+            p.max_iter = epochs.updates(self.net, p, where)
         self.test_nets = maker.test_nets(p, where)
         if p.test_iter_auto:
             p.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
@@ -144,16 +144,10 @@ class Solver(Shown):
     def take_shards(self, count: int) -> None:
         """Make updates of so many shards from now on."""
         if count != max(1, self.param.shards):
-            self._set_shards(count)
+            shards.set_to(self, count)
             if self.param.max_epoch:
-                self.param.max_iter = epochs.updates(self.net, self.param.max_epoch, parts(self.param), self.where)
+                self.param.max_iter = epochs.updates(self.net, self.param, self.where)
             self._divide_update()
-
-    def _set_shards(self, count: int) -> None:
-        if count > 1:
-            self.param.shards = count
-        elif not self.shards_given:
-            self.param.ClearField("shards")
 
     def _divide_update(self) -> None:
         """Divide each update into its parts, and say which of them this process computes."""

@@ -98,7 +98,7 @@ def test_each_pass_remembers(cls, phase, fields, first, want):
 
 @kinds
 def test_remembered_later_in_the_order_of_the_passes(cls, phase, fields, first, want):
-    """Nothing changes until `remember` is called. Then the blobs hold the same bits, also in another process's layer."""
+    """Nothing changes until `remember` is called. Then the blobs hold the same bits, also those of another layer."""
     here, said = passes(cls, phase, fields, remembers_later=True)
     there = make(cls, phase, np.float32, **fields)
     there.remembers_later = True

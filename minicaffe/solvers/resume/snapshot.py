@@ -28,6 +28,7 @@ from minicaffe.io.binary import SolverSnapshot
 from minicaffe.io.wrong_file import sibling
 from minicaffe.layer import source_of
 from minicaffe.log import At, lines, log, warn
+from minicaffe.solvers.fields import parts
 from minicaffe.solvers.registry import histories_of
 from minicaffe.solvers.resume import group_start, keep, resume_file, run_lock
 from minicaffe.solvers.schedule import shards
@@ -230,7 +231,7 @@ def _advance_data(solver: Solver) -> None:
     """
     for source in filter(None, map(source_of, solver.net.layers)):
         if source.batch_size and source.cursor is not None and not source.random_start:
-            source.cursor = solver.iter * solver.param.iter_size * source.batch_size
+            source.cursor = solver.iter * parts(solver.param) * source.batch_size
             log(At.DATA_ADVANCED, f"Data layer {source.name} goes on after {source.cursor} samples")
 
 

@@ -17,11 +17,19 @@ if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
 
-def at_start(solver: Solver) -> int:
-    """Return the shards of a new training: what the definition says, else one for each process."""
+def at_start(solver: Solver) -> None:
+    """Divide the updates of a new training into the shards that the definition gives, else one for each process."""
     count = solver.param.shards if solver.shards_given else solver.group.size
     check(solver, count, place(solver.param, "shards", solver.where) if solver.shards_given else solver.where)
-    return int(count)
+    set_to(solver, count)
+
+
+def set_to(solver: Solver, count: int) -> None:
+    """Write the number of shards into the solver's definition, from which all else reads it."""
+    if count > 1 or solver.shards_given:
+        solver.param.shards = count
+    else:
+        solver.param.ClearField("shards")
 
 
 def check(solver: Solver, count: int, where: str) -> None:
