@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shards", metavar="V", type=power_of_two, help="make each update of so many times iter_size "
                         "batches, which the processes that mpirun has started share; a power of two, and a multiple of "
                         "their number (default: the field shards of the solver, else their number)")
-    parser.add_argument("--rank-timeout", metavar="SECONDS", type=one_second, default=60.0, help="end the training when "
-                        "one of its processes has given no sign of life for so long (default: 60)")
+    parser.add_argument("--rank-timeout", metavar="SECONDS", type=one_second, default=60.0, help="end the training "
+                        "when one of its processes has given no sign of life for so long (default: 60)")
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what to do when a value is NaN or "
                         "Inf: stop, and say where it arose and what the likely causes are (default), or warn and go "
                         "on")

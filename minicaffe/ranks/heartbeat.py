@@ -141,6 +141,8 @@ class Heartbeat:
         if link is None:
             return
         for line in link.lines():
+            if link not in self._links:  # the line before has made us close the connection
+                return
             link.silence = 0.0
             if line == "goodbye":
                 link.goodbye = True
