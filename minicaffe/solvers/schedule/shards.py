@@ -62,11 +62,11 @@ def in_resume(content: dict[str, Any]) -> int:
 
 
 def report(solver: Solver) -> None:
-    """Log how large the batch of an update is, where it is larger than the definition of the net alone says."""
+    """Log how large the batch of an update is, where shards make it larger, and that the learning rate is as given."""
     p = solver.param
     if p.shards <= 1:
         return
     reader = next(iter(epochs.readers(solver.net)), None)
     made = f"{p.shards} shards" + (f" × iter_size {p.iter_size}" if p.iter_size > 1 else "")
     size = f"effective batch {reader.batch * parts(p)} = {made} × {reader.batch}" if reader else f"an update has {made}"
-    log(At.SOLVING, f"{size}: {p.shards} times the batch of one process without shards. base_lr stays as it is")
+    log(At.SOLVING, f"{size}, {p.shards} times the batch that the solver file alone gives; base_lr was not scaled")
