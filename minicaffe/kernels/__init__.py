@@ -74,7 +74,7 @@ from minicaffe.kernels.definitions.update import (
     take_step,
 )
 from minicaffe.kernels.registry import Kernel, available_engines, engine, kernel, kernels, use_engine
-from minicaffe.kernels.shards import for_blocks, for_images, set_threads, threads
+from minicaffe.kernels.shards import for_blocks, for_each_thread, for_images, set_threads, threads
 from minicaffe.kernels.timekeeping import clock
 
 __all__ = [
@@ -110,6 +110,7 @@ __all__ = [
     "expected_pool_grad",
     "exponential",
     "for_blocks",
+    "for_each_thread",
     "for_images",
     "global_stats",
     "im2col",

@@ -62,6 +62,17 @@ def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> Non
     run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count, wakes=count >= WAKES_FLAT)
 
 
+def for_each_thread(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> None:
+    """Call work(*slices) once on each thread, for equally long slices of arrays of one shape seen as one axis.
+
+    This is for work that passes over main memory once, number by number: there, short slices only cost calls.
+    """
+    flat = [array.reshape(-1) for array in arrays]
+    count = min(threads(), -(-flat[0].size // BLOCK))
+    step = -(-flat[0].size // max(1, count))
+    run(lambda i: work(*(array[i * step:(i + 1) * step] for array in flat)), count)
+
+
 def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
     """Call work(*slices) on the threads, for the same few images of every array.
 

@@ -81,7 +81,7 @@ class Steps:
 def _regularize(solver: Solver, param: Param, w: np.ndarray, dw: np.ndarray) -> float:
     """Average a gradient, and add L1 decay to it. Return the L2 decay, which is still to be added."""
     if solver.divisor != 1:
-        kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / solver.divisor, out=dw))
+        kernels.for_each_thread([dw], lambda dw: np.multiply(dw, 1 / solver.divisor, out=dw))
     decay = float(solver.param.weight_decay * param.decay_mult)
     if solver.param.regularization_type != "L1":
         return decay

@@ -67,7 +67,7 @@ class GradientSum:
         if key in self._zero:
             return
         dw, add = blob.diff_to_add()
-        kernels.for_blocks([dw, self._kept[key]], _add if add else np.copyto)
+        kernels.for_each_thread([dw, self._kept[key]], _add if add else np.copyto)
 
     def _keep(self, key: tuple[int, int], blob: Blob) -> None:
         self._zero.discard(key)
@@ -76,7 +76,7 @@ class GradientSum:
             return
         if key not in self._kept or self._kept[key].shape != blob.shape:
             self._kept[key] = np.empty_like(blob.diff)
-        kernels.for_blocks([self._kept[key], blob.diff], np.copyto)
+        kernels.for_each_thread([self._kept[key], blob.diff], np.copyto)
 
 
 def _add(total: np.ndarray, more: np.ndarray) -> None:
