@@ -12,6 +12,7 @@ from minicaffe import kernels
 from minicaffe.cli.signals import ended_by_sigterm
 from minicaffe.log import At, number, visible
 from minicaffe.records import glog
+from minicaffe.solvers.fields import parts
 
 try:
     import rich.console
@@ -52,15 +53,15 @@ def counting() -> Iterator[Follow]:
 
 
 @contextmanager
-def reporting() -> Iterator[Lines | Bar]:
-    """Report in plain lines, or with a bar where stderr is a terminal and rich is installed."""
-    if only_lines or rich is None or not sys.stderr.isatty():
+def reporting(bar: bool = True) -> Iterator[Lines | Bar]:
+    """Report in plain lines; or with a bar where one is wanted, stderr is a terminal and rich is installed."""
+    if not bar or only_lines or rich is None or not sys.stderr.isatty():
         with glog.writing():
             yield Lines()
         return
-    bar = Bar()
-    with glog.listening(bar.handler):
-        yield bar
+    shown = Bar()
+    with glog.listening(shown.handler):
+        yield shown
 
 
 class Lines:
@@ -117,8 +118,8 @@ class _Above(logging.Handler):
 
 
 def images_per_update(solver: Any) -> int:
-    """Return the batch size of the first layer that reads data, times iter_size."""
+    """Return how many samples of the first layer that reads data an update has, over all processes."""
     for bottoms, tops in zip(solver.net.bottoms, solver.net.tops, strict=True):
         if not bottoms and tops and tops[0].num_axes:
-            return tops[0].shape[0] * solver.param.iter_size
-    return solver.param.iter_size
+            return tops[0].shape[0] * parts(solver.param)
+    return parts(solver.param)

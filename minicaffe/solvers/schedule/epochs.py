@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minicaffe.errors import MinicaffeError, SolverError
 from minicaffe.layer import DataSource, source_of
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
+from minicaffe.solvers.fields import parts
 from minicaffe.solvers.schedule.turns import OwnBatches
 
 
@@ -28,12 +29,13 @@ def readers(net: Net) -> list[Reader]:
     return sorted(found, key=lambda r: -r.size / r.batch)
 
 
-def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
-    """Return the updates in so many epochs. Raise SolverError where no data layer knows the size of its source."""
+def updates(net: Net, param: Any, where: str) -> int:
+    """Return the updates in max_epoch epochs. Raise SolverError where no data layer knows the size of its source."""
     reader = _first(net, "max_epoch", "max_iter", where)
-    count = -(-epochs * reader.size // (reader.batch * iter_size))
+    epochs, in_update = param.max_epoch, reader.batch * parts(param)
+    count = -(-epochs * reader.size // in_update)
     log(At.EPOCHS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
-                          f"{reader.layer.name}, {reader.batch * iter_size} an update")
+                          f"{reader.layer.name}, {in_update} an update")
     return count
 
 
