@@ -146,13 +146,27 @@ def test_a_layer_without_a_cursor_cannot_be_shared(name, tmp_path):
     net = Net("net.prototxt", TEST)
     with pytest.raises(SolverError) as error:
         OwnBatches(net, 2, 2, 4)
-    assert f"net.prototxt:2: layer 'x' (Python, {name}): several processes cannot share its batches" in str(error.value)
+    assert f"net.prototxt:2: layer 'x' (Python, {name}): several processes cannot share the batches of this net, because " \
+        "it has no cursor" in str(error.value)
     assert "take_turns" in error.value.hint
     own = OwnBatches(net, 0, 4, 4)
     own.begin()
     own.place(0)
     assert [7] * 5 == values(net)
     own.end(4)
+
+
+def test_a_layer_that_must_see_every_batch():
+    """HDF5Output writes what all batches have given. After the error the data layers read all batches again."""
+    needs("h5py")
+    net = net_of(python_layer("Rows") + layer("Split", "x", "y z")
+                 + layer("HDF5Output", "y z", "", 'hdf5_output_param { file_name: "out.h5" }', name="out"))
+    given = []
+    type(net.layers[0]).take_turns = lambda self, *turns: given.append(turns) or True
+    with pytest.raises(SolverError, match=r"layer 'out' \(HDF5Output\): .* because it must see every batch"):
+        OwnBatches(net, 1, 1, 2)
+    assert [(1, 1, 2), (0, 1, 1)] == given
+    OwnBatches(net, 0, 2, 2)
 
 
 @pytest.mark.parametrize("text", [
