@@ -10,6 +10,7 @@ from minicaffe.layer import DataSource, source_of
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 from minicaffe.solvers.fields import parts
+from minicaffe.solvers.schedule.turns import OwnBatches
 
 
 class Reader(NamedTuple):
@@ -65,13 +66,16 @@ class Test:
 
     Where a data layer ends its batches with its epochs, and so many batches are whole epochs, the test ends with the
     last sample of them. That may be earlier: where no sample of a batch can be read, the next batch takes its place.
+
+    own     which batches this process runs, where several share the test; then each begins at a place that is known
+            before. None: it runs all, one after the other
     """
 
-    def __init__(self, net: Net, batches: int) -> None:
-        self.net, self.batches = net, batches
+    def __init__(self, net: Net, batches: int, own: OwnBatches | None = None) -> None:
+        self.net, self.batches, self.own = net, batches, own
         self._source: DataSource | None = None  # the layer whose epochs end the test, after `_end` samples
         self._end = 0
-        for reader in readers(net):
+        for reader in readers(net) if own is None else ():
             in_epoch = -(-reader.size // reader.batch)
             if reader.layer.whole_epochs and reader.layer.cursor is not None and batches % in_epoch == 0:
                 self._source = reader.layer
@@ -79,13 +83,29 @@ class Test:
                 break
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the number of each batch, which the caller then runs."""
+        """Yield the number of each batch, which the caller then runs.
+
+        Where several processes share the test, it yields equally many numbers in each of them. A number that is not
+        below `batches` is not run: the last round has no batch for this process.
+        """
+        if self.own is not None:
+            yield from self._shared(self.own)
+            return
         for batch in range(self.batches):
             if self._beyond() >= 0:
                 break
             yield batch
         if self._source is not None and self._beyond() > 0:
             self._source.cursor = self._end  # so that the next test begins with the first sample
+
+    def _shared(self, own: OwnBatches) -> Iterator[int]:
+        own.begin()
+        for round_begin in range(0, self.batches, own.of):
+            for batch in range(round_begin + own.first, round_begin + own.first + own.count):
+                if batch < self.batches:
+                    own.place(batch)
+                yield batch
+        own.end(self.batches)  # also where the last round was not full, or had no batch for this process
 
     def share(self) -> float:
         """Return the weight of the batch that has just run in a mean: 1, or less where it was smaller.
@@ -100,11 +120,14 @@ class Test:
 
 
 def share_of_batch(net: Net) -> float:
-    """Return the weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch."""
+    """Return the weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch.
+
+    It is 0 for a batch that only stands in for one of which no sample can be read.
+    """
     for layer, tops in zip(net.layers, net.tops, strict=True):
         source = source_of(layer)
         if source and source.whole_epochs and source.batch_size:
-            return tops[0].shape[0] / source.batch_size
+            return 0.0 if source.stands_in else tops[0].shape[0] / source.batch_size
     return 1.0
 
 
