@@ -190,8 +190,7 @@ class Solver(Shown):
             return
         if self._is_due(self.param.display):
             # Caffe: one more forward pass, so that the log ends with the loss of the final weights
-            with self.net.draws.during(self.draw_seed, self.iter, 0, 0):
-                self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
+            self.smoothed_loss = self.smoothing.add(self.parts.forward(self.draw_seed, self.iter))
             log(At.LAST_ITERATION, f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
             self.test_all()

@@ -1,4 +1,6 @@
-"""BatchNorm and BN in updates of several passes: what they store is what as many passes by hand leave in their blobs."""
+"""BatchNorm and BN in updates of several passes: they store what as many passes by hand leave in their blobs."""
+
+import threading
 
 import numpy as np
 import pytest
@@ -8,13 +10,18 @@ from minicaffe.net import Net
 from minicaffe.proto import NetParameter, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import get_solver
+from tests.solvers.test_group import Meeting, Threads
 
 UPDATES, BATCH = 2, 4
 KINDS = {
-    "BVLC": "BatchNorm", "stored": "BatchNorm batch_norm_param { use_global_stats: true }",
-    "NVIDIA": "BatchNorm batch_norm_param { scale_bias: true }", "Intel": "BatchNorm batch_norm_param { bias_term: true "
-    "use_weight_bias: true }", "SegNet": "BN bn_param { bn_mode: LEARN }", "PSPNet": "BN bn_param { momentum: 0.75 }",
-    "frozen": "BN bn_param { frozen: true }", "CTPN": "BN bn_param { decay: 0.25 }",
+    "BVLC": "BatchNorm",
+    "stored": "BatchNorm batch_norm_param { use_global_stats: true }",
+    "NVIDIA": "BatchNorm batch_norm_param { scale_bias: true }",
+    "Intel": "BatchNorm batch_norm_param { use_weight_bias: true }",
+    "SegNet": "BN bn_param { bn_mode: LEARN }",
+    "PSPNet": "BN bn_param { momentum: 0.75 }",
+    "frozen": "BN bn_param { frozen: true }",
+    "CTPN": "BN bn_param { decay: 0.25 }",
 }
 NET = f"""
 layer {{ name: "data" type: "MemoryData" top: "x" top: "t"
@@ -51,3 +58,43 @@ def test_updates_store_what_single_passes_do(passes):
     changed = {name for name in ("BVLC", "stored", "NVIDIA", "Intel") if
                (by_hand.params[name][1].data != fresh[name]).any()}
     assert changed == {"BVLC", "NVIDIA", "Intel"}
+
+
+MEASURED_IN_TESTS = """
+layer { name: "x" type: "DummyData" top: "x" top: "t" dummy_data_param { shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 }
+        data_filler { type: "gaussian" } } }
+layer { name: "bn" type: "BatchNorm" bottom: "x" top: "bn" batch_norm_param { use_global_stats: false } }
+layer { name: "y" type: "InnerProduct" bottom: "bn" top: "y" inner_product_param { num_output: 2 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
+"""
+
+
+def solved(ranks):
+    """The statistics, and the last loss and test result, of each of so many threads that train together."""
+    meeting, found = Meeting(ranks), [None] * ranks
+    param = proto_text.parse(f"""net_param {{ {MEASURED_IN_TESTS} }} base_lr: 0.1 lr_policy: "fixed" random_seed: 2
+        shards: 4 max_iter: 2 display: 2 test_iter: 3 test_interval: 2 snapshot_after_train: false""", SolverParameter())
+
+    def run(rank):
+        solver = get_solver(param, group=Threads(meeting, rank))
+        results = []
+        solver.on_test.append(lambda index, result: results.append(result))
+        solver.solve()
+        found[rank] = [*(blob.data.tolist() for blob in solver.net.params["bn"]), solver.smoothed_loss, results]
+
+    threads = [threading.Thread(target=run, args=[rank]) for rank in range(ranks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_passes_beside_the_updates():
+    """A test that measures its batches, and the last pass for the log, leave the same statistics in each process."""
+    (alone,) = solved(1)
+
+    passes = 2 * 4 + 1 + 2 * 3  # of two updates, for the log, and of two tests
+    assert alone[2] == pytest.approx([sum(0.999 ** i for i in range(passes))])
+    for ranks in (2, 4):
+        assert [alone] * ranks == solved(ranks)
