@@ -337,9 +337,9 @@ class Solver(Shown):
         limit = self.param.clip_gradients
         if limit < 0:
             return
-        # Caffe: clips the sum over iter_size passes, before it is averaged
+        # Caffe: clips the sum over all parts, before it is averaged: n times the mean, n being the number of parts
         blobs = [param.blob for param in self.net.learnable_params]
-        norm = sum(blob.sumsq_diff() for blob in blobs) ** 0.5
+        norm = sum(blob.sumsq_diff() for blob in blobs) ** 0.5 * (self.parts.count / self.divisor)
         if norm > limit:
             scale = limit / norm
             log(At.GRADIENTS_CLIPPED, f"Gradient clipping: scaling down gradients (L2 norm {number(norm)} > "
