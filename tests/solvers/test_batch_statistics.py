@@ -73,7 +73,8 @@ def solved(ranks):
     """The statistics, and the last loss and test result, of each of so many threads that train together."""
     meeting, found = Meeting(ranks), [None] * ranks
     param = proto_text.parse(f"""net_param {{ {MEASURED_IN_TESTS} }} base_lr: 0.1 lr_policy: "fixed" random_seed: 2
-        shards: 4 max_iter: 2 display: 2 test_iter: 3 test_interval: 2 snapshot_after_train: false""", SolverParameter())
+        shards: 4 max_iter: 2 display: 2 test_iter: 3 test_interval: 2
+        snapshot_after_train: false""", SolverParameter())
 
     def run(rank):
         solver = get_solver(param, group=Threads(meeting, rank))
