@@ -45,7 +45,7 @@ class Ranks(Group):
 
     def gather(self, mine: T) -> list[T]:
         """Return what each rank has given, in the order of their ranks. Any value that pickle takes can be given."""
-        assert not any(exchange.busy for exchange in self.exchanges), "gather between the calls of an exchange"
+        assert not any(exchange.busy for exchange in self.exchanges), "gather between begin and finish of an exchange"
         content = pickle.dumps(mine, PROTOCOL)
         heads = self._gathered(_head(content), HEAD)
         lengths = [_length(head) for head in heads]
@@ -70,9 +70,11 @@ class Ranks(Group):
 
     def exchange(self, net: Net, params: Sequence[Param], overlap: bool) -> AllReduce:
         """Return what adds up the diffs of these parameters over all ranks."""
-        self.agree({"the number type": np.dtype(net.dtype).name,
-                    "the list of the parameters' shapes": [param.blob.shape for param in params],
-                    "layer_wise_reduce": overlap}, "all ranks must read the same solver and the same net")
+        facts = {"the number type": np.dtype(net.dtype).name, "layer_wise_reduce": overlap,
+                 "the number of learnable parameters": len(params),
+                 **{f"the shape of the parameter {param.display_name!r} of layer {param.layer!r}": param.blob.shape
+                    for param in params}}
+        self.agree(facts, "all ranks must read the same solver and the same net")
         made = AllReduce(self.engine, net, params, overlap)
         self.exchanges.append(made)
         return made
