@@ -29,8 +29,6 @@ PROTOCOL = 5        # of pickle: arrays may travel without being copied
 class Ranks(Group):
     """The group of the ranks that an engine joins. All ranks must make the same calls in the same order.
 
-    Raise SolverError on all ranks where they cannot train together; warn on rank 0 where they may round differently.
-
     engine      carries the arrays
     exchanges   what `exchange` has returned
     """
@@ -38,6 +36,12 @@ class Ranks(Group):
     def __init__(self, engine: Engine) -> None:
         self.engine, self.rank, self.size = engine, engine.rank, engine.size
         self.exchanges: list[AllReduce] = []
+
+    def check(self) -> None:
+        """Raise SolverError on all ranks where they cannot train together.
+
+        Warn on rank 0 where they may round differently.
+        """
         self.agree({"minicaffe's version": __version__, "the kernel engine": kernels.engine(),
                     "the byte order": sys.byteorder},
                    "install the same on all machines; MINICAFFE_ENGINE chooses the kernel engine")

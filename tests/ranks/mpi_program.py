@@ -47,6 +47,7 @@ def check_broadcast_in_pieces(engine):
 def check_group(engine):
     """Short and long values, and arrays."""
     group = Ranks(engine)
+    group.check()
     assert group.gather(engine.rank) == list(range(engine.size))
     assert group.gather("x" * engine.rank * HEAD) == ["x" * rank * HEAD for rank in range(engine.size)]
     weights = group.broadcast([np.arange(30.0)] if engine.rank == 0 else None)

@@ -72,7 +72,7 @@ def test_other_versions(monkeypatch):
 
     def work(engine):
         with pytest.raises(SolverError) as error:
-            Other(engine)
+            Other(engine).check()
         told.append(str(error.value))
 
     World(4).run(work)
@@ -88,7 +88,7 @@ def test_other_engines(monkeypatch):
 
     def work(engine):
         with pytest.raises(SolverError, match="the kernel engine differs between the ranks: it is "):
-            Ranks(engine)
+            Ranks(engine).check()
 
     World(2).run(work)
 
@@ -123,7 +123,7 @@ def test_other_processors(monkeypatch, caplog):
             return found if "the byte order" in mine else sorted(found, key=str)
 
     with caplog.at_level(logging.WARNING):
-        World(4).run(Fixed)
+        World(4).run(lambda engine: Fixed(engine).check())
 
     assert [record.getMessage() for record in caplog.records] == [
         "the processor's vector registers is 16 of 8 numbers on rank 0 and 32 of 16 numbers on rank 2: the weights may "
