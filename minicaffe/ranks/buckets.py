@@ -11,6 +11,7 @@ from minicaffe import kernels
 from minicaffe.net import Net
 from minicaffe.net.param_sharing import Param
 from minicaffe.ranks.engine import Engine, Pending
+from minicaffe.solvers.schedule.tree import first_half
 
 BUCKET = 4 << 20  # bytes: a larger one is complete later, and with smaller ones the latency of more calls adds up
 CHUNK = 64 << 10  # bytes of a bucket for each rank, at least: with smaller ones, many ranks wait for latency alone
@@ -97,9 +98,9 @@ class Bucket:
 
 
 def add_in_halves(parts: Sequence[np.ndarray]) -> None:
-    """Add arrays up in a tree: the sum of the first half plus that of the second. It stands in the first array then."""
+    """Add arrays up in the tree of all sums of gradients. The sum stands in the first array then."""
     if len(parts) > 1:
-        middle = (len(parts) + 1) // 2
+        middle = first_half(len(parts))
         add_in_halves(parts[:middle])
         add_in_halves(parts[middle:])
         np.add(parts[0], parts[middle], out=parts[0])

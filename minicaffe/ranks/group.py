@@ -29,8 +29,6 @@ PROTOCOL = 5        # of pickle: arrays may travel without being copied
 class Ranks(Group):
     """The group of the ranks that an engine joins. All ranks must make the same calls in the same order.
 
-    Raise SolverError on all ranks where they cannot train together; warn on rank 0 where they may round differently.
-
     engine      carries the arrays
     exchanges   what `exchange` has returned
     """
@@ -38,6 +36,12 @@ class Ranks(Group):
     def __init__(self, engine: Engine) -> None:
         self.engine, self.rank, self.size = engine, engine.rank, engine.size
         self.exchanges: list[AllReduce] = []
+
+    def check(self) -> None:
+        """Raise SolverError on all ranks where they cannot train together.
+
+        Warn on rank 0 where they may round differently.
+        """
         self.agree({"minicaffe's version": __version__, "the kernel engine": kernels.engine(),
                     "the byte order": sys.byteorder},
                    "install the same on all machines; MINICAFFE_ENGINE chooses the kernel engine")
@@ -45,7 +49,7 @@ class Ranks(Group):
 
     def gather(self, mine: T) -> list[T]:
         """Return what each rank has given, in the order of their ranks. Any value that pickle takes can be given."""
-        assert not any(exchange.busy for exchange in self.exchanges), "gather between the calls of an exchange"
+        assert not any(exchange.busy for exchange in self.exchanges), "gather between begin and finish of an exchange"
         content = pickle.dumps(mine, PROTOCOL)
         heads = self._gathered(_head(content), HEAD)
         lengths = [_length(head) for head in heads]
@@ -70,9 +74,11 @@ class Ranks(Group):
 
     def exchange(self, net: Net, params: Sequence[Param], overlap: bool) -> AllReduce:
         """Return what adds up the diffs of these parameters over all ranks."""
-        self.agree({"the number type": np.dtype(net.dtype).name,
-                    "the list of the parameters' shapes": [param.blob.shape for param in params],
-                    "layer_wise_reduce": overlap}, "all ranks must read the same solver and the same net")
+        facts = {"the number type": np.dtype(net.dtype).name, "layer_wise_reduce": overlap,
+                 "the number of learnable parameters": len(params),
+                 **{f"the shape of the parameter {param.display_name!r} of layer {param.layer!r}": param.blob.shape
+                    for param in params}}
+        self.agree(facts, "all ranks must read the same solver and the same net")
         made = AllReduce(self.engine, net, params, overlap)
         self.exchanges.append(made)
         return made

@@ -36,6 +36,7 @@ def together(processes: int, timeout: float, words: Words, tell: Tell) -> Iterat
     engine = MPIEngine(processes)
     group = Ranks(engine)
     with watched(group, timeout, words, Ending(tell, engine.abort)):
+        group.check()  # here, so that all ranks together print one message
         yield group
 
 

@@ -131,18 +131,24 @@ def test_what_was_computed_before_is_sent_with_it():
     assert all(same_bits(wanted, diffs[2:]) for _, diffs in results)
 
 
-def test_passes_without_begin_are_left_alone():
-    """Only the passes between `begin` and `finish` are exchanged: a rank may run others before."""
+def test_other_passes_are_left_alone():
+    """Only the passes between `begin` and `finish` are exchanged: a rank may run others before and after."""
     plain, *nets = twins(3)
 
     def work(engine):
         net = nets[engine.rank]
         exchange = Ranks(engine).exchange(net, net.learnable_params, True)
-        own = pass_of(net, engine.rank, 0)
-        return own, exchange.bytes_sent
+        before = pass_of(net, engine.rank, 0)
+        exchange.begin(lambda numbers: None)
+        pass_of(net, engine.rank, 1)
+        exchange.finish()
+        sent = exchange.bytes_sent
+        after = pass_of(net, engine.rank, 2)
+        return before, after, exchange.bytes_sent - sent
 
-    for rank, (own, sent) in enumerate(World(2).run(work)):
-        assert same_bits(pass_of(plain, rank, 0), own)
+    for rank, (before, after, sent) in enumerate(World(2).run(work)):
+        assert same_bits(pass_of(plain, rank, 0), before)
+        assert same_bits(pass_of(plain, rank, 2), after)
         assert sent == 0
 
 

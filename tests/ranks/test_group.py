@@ -72,7 +72,7 @@ def test_other_versions(monkeypatch):
 
     def work(engine):
         with pytest.raises(SolverError) as error:
-            Other(engine)
+            Other(engine).check()
         told.append(str(error.value))
 
     World(4).run(work)
@@ -88,7 +88,7 @@ def test_other_engines(monkeypatch):
 
     def work(engine):
         with pytest.raises(SolverError, match="the kernel engine differs between the ranks: it is "):
-            Ranks(engine)
+            Ranks(engine).check()
 
     World(2).run(work)
 
@@ -108,8 +108,8 @@ def test_other_nets():
 
     assert work([np.float32, np.float64], [5, 5]) == ["the number type differs between the ranks: it is float32 on "
                                                       "rank 0 and float64 on rank 1"] * 2
-    assert work([np.float32] * 2, [5, 7]) == ["the list of the parameters' shapes differs between the ranks: it is "
-                                              "[(5, 3), (5,)] on rank 0 and [(7, 3), (7,)] on rank 1"] * 2
+    assert work([np.float32] * 2, [5, 7]) == ["the shape of the parameter '0' of layer 'y' differs between the ranks: "
+                                              "it is (5, 3) on rank 0 and (7, 3) on rank 1"] * 2
 
 
 def test_other_processors(monkeypatch, caplog):
@@ -123,7 +123,7 @@ def test_other_processors(monkeypatch, caplog):
             return found if "the byte order" in mine else sorted(found, key=str)
 
     with caplog.at_level(logging.WARNING):
-        World(4).run(Fixed)
+        World(4).run(lambda engine: Fixed(engine).check())
 
     assert [record.getMessage() for record in caplog.records] == [
         "the processor's vector registers is 16 of 8 numbers on rank 0 and 32 of 16 numbers on rank 2: the weights may "
@@ -146,7 +146,7 @@ def test_no_gather_during_an_exchange():
         group = Ranks(engine)
         exchange = group.exchange(net, [], True)
         exchange.begin(lambda numbers: None)
-        with pytest.raises(AssertionError, match="between the calls of an exchange"):
+        with pytest.raises(AssertionError, match="between begin and finish"):
             group.gather(1)
 
     World(1).run(work)
