@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
                                                                          allow_python=not args.no_python,
                                                                          skip_bad=args.skip_bad),
-                            strict=args.strict)
+                            strict=args.strict, group=group)
         solver.silence = silence if first else silence | set(doctor.HINTS)  # all processes would give the same hints
         _check_rules(solver)
         if param.snapshot_after_train:
