@@ -13,7 +13,7 @@ The lines, in text:
     welcome         the answer
     beat            the sender is alive
     failed "WORDS"  the sender has raised an error; the words are JSON
-    ending          rank 0 has printed the reason and ends the job: nobody else need say anything
+    ending          the sender has printed the reason and ends the job: nobody else need say anything
     goodbye         the training is complete, and the sender closes the connection
 """
 
@@ -43,7 +43,7 @@ CONNECTING = 30.0    # seconds that the ranks have to connect to rank 0
 OWN_WORDS = 1.0      # seconds that rank 0 gets to find the error that another rank has found: often all ranks have it
 TURN = 0.3           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
 LAST_TURN = 10
-LAST = 5.0           # seconds after which a rank ends by itself, though rank 0 was to end the job
+LAST = 5.0           # seconds after which a rank ends by itself, though another was to end the job
 CURE = "--resume auto goes on from the newest snapshot, with any number of ranks that divides the shards"
 
 
@@ -53,7 +53,7 @@ class Heartbeat:
     members     all ranks
     timeout     seconds of silence after which a rank counts as dead
     end         called once, in the thread of the heartbeat, when the job must end: with the reason in words, or with ""
-                where rank 0 has told it already
+                where another rank has told it already
     over        an Event, set when the heartbeat has ended
     """
 
@@ -97,8 +97,7 @@ class Heartbeat:
         raise NotImplementedError
 
     def _read(self, link: Link, line: str) -> None:
-        """Act upon a line that another rank has sent."""
-        raise NotImplementedError
+        """Act upon a line of another kind that another rank has sent."""
 
     def _closed(self, link: Link) -> None:
         """A connection has ended, and no goodbye came before."""
@@ -146,6 +145,8 @@ class Heartbeat:
             link.silence = 0.0
             if line == "goodbye":
                 link.goodbye = True
+            elif line == "ending" and link.member:
+                self._scheduled = (LAST, "")
             elif not self.over.is_set():
                 self._read(link, line)
         if link.closed and link in self._links:
@@ -184,6 +185,9 @@ class Heartbeat:
             self._scheduled = (seconds, reason)
 
     def _finish(self, reason: str) -> None:
+        """End the job. The others hear of it first, also one that is stopped now and continued by the launcher."""
+        for link in self._links:
+            link.send("ending")
         self.over.set()
         self._end(reason)
 
@@ -309,11 +313,6 @@ class Centre(Heartbeat):
     def _fail(self, reason: str) -> None:
         self._finish(f"{self.members[0]}: {reason}")
 
-    def _finish(self, reason: str) -> None:
-        for link in self._links:
-            link.send("ending")
-        super()._finish(reason)
-
     def _close(self) -> None:
         if self._listener is not None:
             self._listener.close()
@@ -333,10 +332,6 @@ class Outer(Heartbeat):
             self._add(link)
         self._thread.start()
         _agree(group, f"{self.members[self.rank]} cannot reach rank 0 by TCP: {problem}" if problem else "")
-
-    def _read(self, link: Link, line: str) -> None:
-        if line == "ending":
-            self._scheduled = (LAST, "")
 
     def _closed(self, link: Link) -> None:
         self._speak_in_turn(self._ended(self.members[0]))
