@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from minicaffe import lint
+from minicaffe import lint, rng
 from minicaffe.cli import failure, launcher, progress, signals
 from minicaffe.cli.flags import files, filled, listed, one_second, power_of_two, seconds, whole, words
 from minicaffe.cli.show import add_level_and_stage, add_permissive
@@ -37,6 +37,7 @@ from minicaffe.solvers import Solver, checks, definition, get_solver, lr_policy
 from minicaffe.solvers.doctor import doctor
 from minicaffe.solvers.group import Group
 from minicaffe.solvers.resume import keep, snapshot
+from minicaffe.solvers.resume.group_start import begin_together
 from minicaffe.solvers.schedule import criterion
 
 REQUEUE_WAIT = 120.0  # seconds that --resume auto waits for another training of the same prefix
@@ -102,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         param = _param(args)
         if first:
             locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
+        if param.random_seed < 0 and group.size > 1:
+            rng.seed(group.broadcast(rng.upcoming()))  # so that all processes make the same nets
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
                                                                          allow_python=not args.no_python,
                                                                          skip_bad=args.skip_bad),
@@ -111,13 +114,9 @@ def run(args: argparse.Namespace) -> int:
         if param.snapshot_after_train:
             snapshot.check_writable(solver)
         _long_run(solver, args)
-        if args.snapshot:
-            log(At.RESUMING, f"Resuming from {args.snapshot}")
-            solver.restore(args.snapshot)
-        elif args.resume:
-            state = solver.restore_newest()
-            log(At.RESUMING, f"Resuming from {state}" if state else
-                f"There is no snapshot {param.snapshot_prefix}_iter_*.solverstate: training begins")
+        if first:
+            _restore(solver, args)
+        begin_together(solver)
         log(At.TRAINING_BEGINS, "Starting Optimization")
         with record.following(solver), report.following(solver), \
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
@@ -143,6 +142,17 @@ def _together(args: argparse.Namespace) -> Iterator[Group]:
                          lambda text: complain(f"minicaffe: error: {text}")) as group:
         cores.share_cores(group, is_number_given(args))
         yield group
+
+
+def _restore(solver: Solver, args: argparse.Namespace) -> None:
+    """Go on from the snapshot that --snapshot or --resume asks for."""
+    if args.snapshot:
+        log(At.RESUMING, f"Resuming from {args.snapshot}")
+        solver.restore(args.snapshot)
+    elif args.resume:
+        state = solver.restore_newest()
+        log(At.RESUMING, f"Resuming from {state}" if state else
+            f"There is no snapshot {solver.param.snapshot_prefix}_iter_*.solverstate: training begins")
 
 
 def _check_rules(solver: Solver) -> None:
