@@ -3,7 +3,9 @@
 Every other rank has a TCP connection to rank 0, independent of MPI. A thread on each rank sends a short line there
 several times within the timeout, whatever the rank computes meanwhile. Rank 0 watches all others, and they watch it.
 A connection that ends without "goodbye" means that the process has ended; the system closes the connections of a killed
-process at once. A rank that has sent nothing for the whole timeout is stopped, or its host cannot be reached.
+process at once. A rank that has sent nothing for the whole timeout is stopped, or its host cannot be reached. One call
+of C code that holds Python's lock for so long keeps the thread from beating, too. On the same host the processor time
+tells the two apart; on another host such a rank counts as silent.
 
 A rank that raises an error sends its reason to rank 0, which speaks for all. So one message tells why the job ends.
 
@@ -41,9 +43,9 @@ BEATS = 10           # beats within the timeout
 SLOWEST = 1.0        # seconds between two beats at most
 CONNECTING = 30.0    # seconds that the ranks have to connect to rank 0
 OWN_WORDS = 1.0      # seconds that rank 0 gets to find the error that another rank has found: often all ranks have it
-TURN = 0.3           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
-LAST_TURN = 10
-LAST = 5.0           # seconds after which a rank ends by itself, though another was to end the job
+TURN = 0.7           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
+LAST_TURN = 8
+LAST = 3.0           # seconds after which a rank ends by itself, though another was to end the job
 CURE = "--resume auto goes on from the newest snapshot, with any number of ranks that divides the shards"
 
 
@@ -142,7 +144,7 @@ class Heartbeat:
         for line in link.lines():
             if link not in self._links:  # the line before has made us close the connection
                 return
-            link.silence = 0.0
+            link.heard()
             if line == "goodbye":
                 link.goodbye = True
             elif line == "ending" and link.member:
@@ -174,10 +176,23 @@ class Heartbeat:
         for link in list(self._links):
             link.silence += passed
             link.send("beat")
-            if link.silence > self.timeout and not (link.goodbye or self._leaving or self.over.is_set()):
-                self._silent(link)
+            if link.silence > self.timeout / 2:
+                self._judge(link)
         if self._leaving and not self._links:
             self.over.set()
+
+    def _judge(self, link: Link) -> None:
+        """See whether a rank that has been silent for half the timeout or longer counts as dead."""
+        beside = link.member is not None and link.member.is_beside(self.members[self.rank])
+        used = system.processor_time(link.member.pid) if link.member and beside else None
+        if link.used is None:
+            link.used = used
+        if link.silence <= self.timeout or link.goodbye or self._leaving or self.over.is_set():
+            return
+        if used != link.used:  # it computes, so it is alive
+            link.heard()
+        else:
+            self._silent(link)
 
     def _schedule(self, seconds: float, reason: str) -> None:
         """End the job after some seconds, unless it ends before."""
