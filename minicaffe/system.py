@@ -142,6 +142,16 @@ def cores() -> int:
     return len(core_numbers())
 
 
+def processor_time(process: int) -> float | None:
+    """Return the seconds that a process of this host has computed, all its threads together; None if not known."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()  # what stands in parentheses is its name
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, LookupError, ValueError):  # no Linux, or the process has ended
+        return None
+
+
 def core_numbers(process: int = 0) -> frozenset[int]:
     """Return the numbers of the processors that a process may use; 0 is this one."""
     if hasattr(os, "sched_getaffinity"):  # a process may be held to fewer processors than there are

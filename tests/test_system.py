@@ -128,3 +128,17 @@ def test_at_least_one_core(monkeypatch):
     assert 1 <= system.cores()
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert 1 <= system.cores()
+
+
+def test_the_processor_time_of_a_process_grows_while_it_computes():
+    """By it, a rank that computes is told from one that is stopped. A process that has ended has none."""
+    before = system.processor_time(os.getpid())
+    if before is None:
+        pytest.skip("this system has no /proc")
+    while system.processor_time(os.getpid()) == before:
+        sum(range(10**5))
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as ended:
+        pass
+
+    assert system.processor_time(os.getpid()) > before
+    assert system.processor_time(ended.pid) is None

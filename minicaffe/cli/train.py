@@ -4,6 +4,7 @@
   minicaffe train -solver F --weights base.caffemodel        fine-tune
   minicaffe train -solver F --snapshot lenet_iter_5000.solverstate        go on
   minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
+  mpirun -n 4 minicaffe train -solver F        train on four processes
 
 Only one training at a time may write the files of a snapshot_prefix. A second one is refused. With --resume auto it
 waits until the first has ended, because a cluster may start a job again before its old process has stopped.

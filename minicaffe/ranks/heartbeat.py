@@ -3,7 +3,9 @@
 Every other rank has a TCP connection to rank 0, independent of MPI. A thread on each rank sends a short line there
 several times within the timeout, whatever the rank computes meanwhile. Rank 0 watches all others, and they watch it.
 A connection that ends without "goodbye" means that the process has ended; the system closes the connections of a killed
-process at once. A rank that has sent nothing for the whole timeout is stopped, or its host cannot be reached.
+process at once. A rank that has sent nothing for the whole timeout is stopped, or its host cannot be reached. One call
+of C code that holds Python's lock for so long keeps the thread from beating, too. On the same host the processor time
+tells the two apart; on another host such a rank counts as silent.
 
 A rank that raises an error sends its reason to rank 0, which speaks for all. So one message tells why the job ends.
 
@@ -13,7 +15,7 @@ The lines, in text:
     welcome         the answer
     beat            the sender is alive
     failed "WORDS"  the sender has raised an error; the words are JSON
-    ending          rank 0 has printed the reason and ends the job: nobody else need say anything
+    ending          the sender has printed the reason and ends the job: nobody else need say anything
     goodbye         the training is complete, and the sender closes the connection
 """
 
@@ -41,9 +43,9 @@ BEATS = 10           # beats within the timeout
 SLOWEST = 1.0        # seconds between two beats at most
 CONNECTING = 30.0    # seconds that the ranks have to connect to rank 0
 OWN_WORDS = 1.0      # seconds that rank 0 gets to find the error that another rank has found: often all ranks have it
-TURN = 0.3           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
-LAST_TURN = 10
-LAST = 5.0           # seconds after which a rank ends by itself, though rank 0 was to end the job
+TURN = 0.7           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
+LAST_TURN = 8
+LAST = 3.0           # seconds after which a rank ends by itself, though another was to end the job
 CURE = "--resume auto goes on from the newest snapshot, with any number of ranks that divides the shards"
 
 
@@ -53,7 +55,7 @@ class Heartbeat:
     members     all ranks
     timeout     seconds of silence after which a rank counts as dead
     end         called once, in the thread of the heartbeat, when the job must end: with the reason in words, or with ""
-                where rank 0 has told it already
+                where another rank has told it already
     over        an Event, set when the heartbeat has ended
     """
 
@@ -97,8 +99,7 @@ class Heartbeat:
         raise NotImplementedError
 
     def _read(self, link: Link, line: str) -> None:
-        """Act upon a line that another rank has sent."""
-        raise NotImplementedError
+        """Act upon a line of another kind that another rank has sent."""
 
     def _closed(self, link: Link) -> None:
         """A connection has ended, and no goodbye came before."""
@@ -143,9 +144,11 @@ class Heartbeat:
         for line in link.lines():
             if link not in self._links:  # the line before has made us close the connection
                 return
-            link.silence = 0.0
+            link.heard()
             if line == "goodbye":
                 link.goodbye = True
+            elif line == "ending" and link.member:
+                self._scheduled = (LAST, "")
             elif not self.over.is_set():
                 self._read(link, line)
         if link.closed and link in self._links:
@@ -173,10 +176,23 @@ class Heartbeat:
         for link in list(self._links):
             link.silence += passed
             link.send("beat")
-            if link.silence > self.timeout and not (link.goodbye or self._leaving or self.over.is_set()):
-                self._silent(link)
+            if link.silence > self.timeout / 2:
+                self._judge(link)
         if self._leaving and not self._links:
             self.over.set()
+
+    def _judge(self, link: Link) -> None:
+        """See whether a rank that has been silent for half the timeout or longer counts as dead."""
+        beside = link.member is not None and link.member.is_beside(self.members[self.rank])
+        used = system.processor_time(link.member.pid) if link.member and beside else None
+        if link.used is None:
+            link.used = used
+        if link.silence <= self.timeout or link.goodbye or self._leaving or self.over.is_set():
+            return
+        if used != link.used:  # it computes, so it is alive
+            link.heard()
+        else:
+            self._silent(link)
 
     def _schedule(self, seconds: float, reason: str) -> None:
         """End the job after some seconds, unless it ends before."""
@@ -184,6 +200,9 @@ class Heartbeat:
             self._scheduled = (seconds, reason)
 
     def _finish(self, reason: str) -> None:
+        """End the job. The others hear of it first, also one that is stopped now and continued by the launcher."""
+        for link in self._links:
+            link.send("ending")
         self.over.set()
         self._end(reason)
 
@@ -309,11 +328,6 @@ class Centre(Heartbeat):
     def _fail(self, reason: str) -> None:
         self._finish(f"{self.members[0]}: {reason}")
 
-    def _finish(self, reason: str) -> None:
-        for link in self._links:
-            link.send("ending")
-        super()._finish(reason)
-
     def _close(self) -> None:
         if self._listener is not None:
             self._listener.close()
@@ -333,10 +347,6 @@ class Outer(Heartbeat):
             self._add(link)
         self._thread.start()
         _agree(group, f"{self.members[self.rank]} cannot reach rank 0 by TCP: {problem}" if problem else "")
-
-    def _read(self, link: Link, line: str) -> None:
-        if line == "ending":
-            self._scheduled = (LAST, "")
 
     def _closed(self, link: Link) -> None:
         self._speak_in_turn(self._ended(self.members[0]))

@@ -55,11 +55,11 @@ class Ending:
         fallback = threading.Timer(ABORTING, os._exit, (1,))
         fallback.daemon = True
         fallback.start()
-        if reason:
-            self._tell(reason)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # stderr is closed, or a pipe whose reader has ended
+            if reason:
+                self._tell(reason)
+            sys.stderr.flush()
+            sys.stdout.flush()
         self._abort(1)
         os._exit(1)
 

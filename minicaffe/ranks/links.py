@@ -44,6 +44,7 @@ class Link:
 
     member      the other rank; None as long as it has not said who it is
     silence     the seconds since its last line, as far as this process was running
+    used        the processor time that it had used after half of the timeout in silence, where that is known
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -52,6 +53,7 @@ class Link:
         self.socket = connection
         self.member: Member | None = None
         self.silence = 0.0
+        self.used: float | None = None
         self.goodbye = self.closed = False
         self._begun = b""  # the beginning of a line whose end has not come yet
 
@@ -68,6 +70,10 @@ class Link:
             pass
         except OSError:
             self.closed = True
+
+    def heard(self) -> None:
+        """Note a sign of life."""
+        self.silence, self.used = 0.0, None
 
     def send(self, line: str) -> None:
         """Send a line, unless the connection has ended or its buffer is full: both are noticed by other means."""

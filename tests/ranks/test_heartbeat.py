@@ -20,9 +20,10 @@ SOON = 20.0  # seconds, many more than anything here takes
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Beats follow each other closely, whatever the timeout."""
+    """Beats follow each other closely, whatever the timeout. The ranks' processes are invented, and compute nothing."""
     monkeypatch.setattr(beats, "SLOWEST", 0.02)
     monkeypatch.setattr(beats, "OWN_WORDS", 0.2)
+    monkeypatch.setattr(beats.system, "processor_time", lambda pid: None)
 
 
 class Together:
@@ -123,6 +124,19 @@ def test_rank_0_finds_a_killed_rank_at_once():
     assert [] == three[1].reasons
 
 
+def test_a_silent_rank_that_computes_is_alive(monkeypatch):
+    """A call of C code may hold Python's lock for long, so that no thread can beat; the processor time tells."""
+    used = iter(range(1000))
+    monkeypatch.setattr(beats.system, "processor_time", lambda pid: next(used))
+    with ranks(2, timeout=0.2) as two:
+        two[1].beat._beat = lambda passed: None
+        beats_on(two[0], 30)
+        assert [] == two[0].reasons
+        monkeypatch.setattr(beats.system, "processor_time", lambda pid: 1000)
+        assert two[0].ended.wait(SOON)
+    assert "rank 1 (host a, process 101) has been silent" in two[0].reasons[0]
+
+
 def test_the_others_end_silently_where_rank_0_has_told_the_reason(monkeypatch):
     """Where the job does not end at once, the other ranks end by themselves, and say nothing."""
     monkeypatch.setattr(beats, "LAST", 0.01)
@@ -202,7 +216,7 @@ def test_a_stopped_job_goes_on_after_it(monkeypatch):
 
 @pytest.fixture
 def door(monkeypatch):
-    """Two ranks, of which rank 1 waits to connect until the test allows it. Yields rank 0's port and that permission."""
+    """Where rank 0 waits for rank 1, which connects when the test is over."""
     meeting, wait = [], threading.Event()
     found = threading.Event()
 
@@ -238,7 +252,7 @@ def answer_to(meeting, sent):
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.0\r\n\r\n", b"TOKEN 1\n", b"\xff\xfe\n", b"x" * 3000, b"\n"])
 def test_whoever_does_not_know_the_token_is_sent_away(door, sent):
-    """A port scanner, a wrong token, or a line without end: the connection is closed, and the ranks meet all the same."""
+    """A port scanner, a wrong token, or a line without end: the connection is closed, and the ranks meet later."""
     with contextlib.suppress(ConnectionResetError):  # what was sent had not been read to its end
         assert b"" == answer_to(door, sent.replace(b"TOKEN", b"0" * 32))
 
