@@ -1,0 +1,127 @@
+"""A training of several shards ends with the same bits, however many processes have shared the work."""
+
+from pathlib import Path
+
+import noisy
+import pytest
+from jobs import ALONE, Job, train
+
+pytestmark = pytest.mark.slow
+WITNESS = f"--import={Path(__file__).with_name('witness.py')}"
+SHARDS = f"--shards={noisy.SHARDS}"
+
+
+def witnesses(folder):
+    """The checksums that the ranks have written, which must be equal, and what remains of them."""
+    return [path.read_text() for path in sorted(folder.glob("witness.*"))]
+
+
+def at_once(place, fields, source=noisy.LMDB, *, ranks=ALONE, flags=(SHARDS,)):
+    """Train in a new folder, without a stop. All ranks must end with the same numbers."""
+    folder = noisy.make(place, fields, source)
+    train(folder, ranks, WITNESS, *flags)
+    assert max(ranks, 1) == len(witnesses(folder))
+    assert 1 == len(set(witnesses(folder)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the data of all trainings."""
+    folder = tmp_path_factory.mktemp("ranks")
+    noisy.write(folder, images=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adam(place):
+    """The training by Adam in one process, without mpirun."""
+    return at_once(place / "adam", noisy.ADAM)
+
+
+@pytest.fixture(scope="module")
+def sgd(place):
+    """The training by SGD in one process, with iter_size."""
+    return at_once(place / "sgd", noisy.SGD)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_any_number_of_ranks(place, adam, ranks):
+    """Weights, history, smoothed loss and all decisions are the same for 1, 2 and 4 processes, and on each of them."""
+    folder = at_once(place / f"adam{ranks}", noisy.ADAM, ranks=ranks)
+
+    assert [] == noisy.differing(adam, folder)
+    assert witnesses(adam)[0] == witnesses(folder)[0]
+    assert not noisy.differing(adam, adam)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_any_number_of_ranks_with_iter_size(place, sgd, ranks):
+    """The same, where each shard is three passes, so that the tree of the sums cuts odd numbers."""
+    assert [] == noisy.differing(sgd, at_once(place / f"sgd{ranks}", noisy.SGD, ranks=ranks))
+
+
+def test_shards_are_an_iter_size_times_as_large(place, adam, sgd):
+    """One process with iter_size k·V and no shards has the bits of V shards with iter_size k."""
+    four = at_once(place / "iter_size4", f"{noisy.ADAM} iter_size: 4", flags=())
+    twelve = at_once(place / "iter_size12", noisy.SGD.replace("iter_size: 3", "iter_size: 12"), flags=())
+
+    assert [] == noisy.differing(adam, four)
+    assert [] == noisy.differing(sgd, twelve)
+
+
+def test_the_number_of_ranks_is_the_number_of_shards(place, adam):
+    """Without --shards there are as many as ranks. The log says that the batch is larger, and base_lr as it was."""
+    folder = noisy.make(place / "without", noisy.ADAM)
+    job = train(folder, 4)
+
+    assert [] == noisy.differing(adam, folder)
+    assert "effective batch 12 = 4 shards × 3" in job.said
+    assert "base_lr" in job.said.split("effective batch")[1].splitlines()[0]
+
+
+def test_without_overlap(place, adam):
+    """layer_wise_reduce: false sends the gradients when all of them are there; the sum is the same."""
+    folder = at_once(place / "late", f"{noisy.ADAM} layer_wise_reduce: false", ranks=2)
+
+    assert [] == noisy.differing(adam, folder)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_files_in_a_shuffled_order(place, ranks):
+    """Image files and rows of HDF5, each shuffled anew in each epoch: every rank reads what is its own."""
+    name = f"files{ranks}"
+    alone = place / "files"
+    if not alone.exists():
+        at_once(alone, noisy.SGD, noisy.FILES)
+    assert [] == noisy.differing(alone, at_once(place / name, noisy.SGD, noisy.FILES, ranks=ranks))
+
+
+def test_without_a_seed_all_ranks_begin_with_that_of_rank_0(place):
+    """The drawn seed gives all ranks the same weights, and it is not the same seed twice."""
+    free = noisy.ADAM.replace("random_seed: 5", "")
+    one, other = (at_once(place / f"free{i}", free, ranks=2) for i in range(2))
+
+    assert {"caffemodel", "draw_seed"} < set(noisy.differing(one, other))
+
+
+@pytest.mark.parametrize("ranks", [ALONE, 2])
+def test_stopped_with_four_ranks_and_resumed_with_fewer(place, sgd, ranks):
+    """The shards are those of the snapshot, from one process with them or from two."""
+    folder = noisy.make(place / f"resumed{ranks}", noisy.SGD)
+    train(folder, 4, SHARDS, "--iterations=10")
+    train(folder, ranks, "--resume=auto")
+
+    assert [] == noisy.differing(sgd, folder)
+
+
+def test_interrupted_with_four_ranks(place, adam):
+    """Ctrl-C stops all ranks after the same update, with a snapshot; two ranks go on from it."""
+    folder = noisy.make(place / "interrupted", noisy.ADAM)
+    job = Job(folder, 4, SHARDS, "--override=max_iter=1000000")
+    job.wait_until(lambda: "Iteration 5 " in job.said)
+    job.interrupt()
+    job.wait()
+    states = list(folder.glob("*.solverstate"))
+
+    assert (0, 1) == (job.status, len(states)), job.said
