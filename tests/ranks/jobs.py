@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,19 +61,6 @@ class Job:
     def living(self) -> list[int]:
         """The processes of the job that have not ended."""
         return [pid for pid, state, session in _processes() if session == self._process.pid and state != "Z"]
-
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until a condition holds, while the job runs."""
-        end = time.monotonic() + LIMIT
-        while not is_so():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.kill()
-                raise AssertionError(f"it did not come to this:\n{self.said}")
-            time.sleep(0.01)
-
-    def interrupt(self) -> None:
-        """Ctrl-C: the terminal sends SIGINT to mpirun, whose ranks are no part of its process group."""
-        self._process.send_signal(signal.SIGINT)
 
     def wait(self) -> Job:
         """Wait until all processes have ended. A job that hangs is killed, and the test fails."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import noisy
 import pytest
-from jobs import ALONE, Job, train
+from jobs import ALONE, train
 
 pytestmark = pytest.mark.slow
 WITNESS = f"--import={Path(__file__).with_name('witness.py')}"
@@ -113,15 +113,3 @@ def test_stopped_with_four_ranks_and_resumed_with_fewer(place, sgd, ranks):
     train(folder, ranks, "--resume=auto")
 
     assert [] == noisy.differing(sgd, folder)
-
-
-def test_interrupted_with_four_ranks(place, adam):
-    """Ctrl-C stops all ranks after the same update, with a snapshot; two ranks go on from it."""
-    folder = noisy.make(place / "interrupted", noisy.ADAM)
-    job = Job(folder, 4, SHARDS, "--override=max_iter=1000000")
-    job.wait_until(lambda: "Iteration 5 " in job.said)
-    job.interrupt()
-    job.wait()
-    states = list(folder.glob("*.solverstate"))
-
-    assert (0, 1) == (job.status, len(states)), job.said
