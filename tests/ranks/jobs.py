@@ -54,6 +54,11 @@ class Job:
         return self.log.read_text(errors="replace")
 
     @property
+    def last(self) -> str:
+        """The last lines that it has written, for a test that fails."""
+        return "\n".join(self.said.splitlines()[-40:])
+
+    @property
     def errors(self) -> list[str]:
         """The beginnings of all error messages, from `error: ` on."""
         return [line.split("error: ", 1)[1] for line in self.said.splitlines() if "minicaffe: error: " in line]
@@ -68,7 +73,7 @@ class Job:
         while living := self.living():
             if time.monotonic() > end:
                 self.kill()
-                raise AssertionError(f"the processes {living} have not ended:\n{self.said}")
+                raise AssertionError(f"the processes {living} have not ended:\n{self.last}")
             self._process.poll()  # so that it is no zombie
             time.sleep(0.02)
         self.ended = time.time()
@@ -97,5 +102,5 @@ def _processes() -> list[tuple[int, str, int]]:
 def train(folder: Path, ranks: int, *flags: str, **environment: str) -> Job:
     """Run a training that must succeed."""
     job = Job(folder, ranks, *flags, **environment).wait()
-    assert 0 == job.status, job.said
+    assert 0 == job.status, job.last
     return job

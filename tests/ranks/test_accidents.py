@@ -28,8 +28,8 @@ def accident(folder, ranks, what, *flags):
     """Run a training to which this happens. It must end soon, and not as if all were well."""
     job = Job(folder, ranks, ACCIDENTS, *FLAGS, f"--rank-timeout={PATIENCE}", *flags, ACCIDENT=what).wait()
     seconds = job.ended - (folder / "accident").stat().st_mtime
-    assert seconds < SOON + (PATIENCE if what.endswith("stopped") else 0), job.said
-    assert job.status not in (0, None), job.said
+    assert seconds < SOON + (PATIENCE if what.endswith("stopped") else 0), job.last
+    assert job.status not in (0, None), job.last
     return job
 
 
@@ -50,7 +50,7 @@ def test_a_rank_that_dies_or_falls_silent(place, ranks, what, then):
     folder = noisy.make(place / what.replace(" ", "_"), noisy.ADAM)
     job = accident(folder, ranks, what)
 
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert f"rank {what.split()[1]} " in job.errors[0]
     goes_on(place, folder, then)
 
@@ -70,7 +70,7 @@ def test_an_error_in_a_layer(place, rank):
     folder = noisy.make(place / f"fragile{rank}", noisy.ADAM, noisy.LMDB + FRAGILE)
     job = accident(folder, 2, f"layer {rank} 8 raised")
 
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert f"rank {rank}: " in job.errors[0]
     assert "layer 'fragile' (Fragile): RuntimeError: something broke" in job.errors[0]
 
@@ -80,7 +80,7 @@ def test_an_unexpected_error(place):
     folder = noisy.make(place / "unexpected", noisy.ADAM)
     job = accident(folder, 2, "backward 1 8 raised")
 
-    assert 1 == job.said.count("something broke"), job.said
+    assert 1 == job.said.count("something broke"), job.last
     assert "rank 1" in job.said
     goes_on(place, folder, ALONE)
 
@@ -90,7 +90,7 @@ def test_a_full_disk(place):
     folder = noisy.make(place / "full", noisy.ADAM)
     job = accident(folder, 2, "snapshot 0 9 full")
 
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert "rank 0: " in job.errors[0]
     assert "run_iter_9" in job.errors[0]
     assert not (folder / "run_iter_9.solverstate").exists()
@@ -110,7 +110,7 @@ def test_data_that_one_rank_does_not_find(place):
     noisy.make(folder / "elsewhere", noisy.ADAM)
     job = accident(folder, 2, "nets 1 0 elsewhere")
 
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert "rank 1: " in job.errors[0]
     assert "../db" in job.errors[0]
 
@@ -125,7 +125,7 @@ def test_a_mistake_of_the_user(place, ranks, flags, words):
     job = Job(folder, ranks, *flags).wait()
 
     assert job.status not in (0, None)
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert "Traceback" not in job.said
     assert [] == [word for word in words if word not in job.errors[0]]
 
@@ -137,7 +137,7 @@ def test_other_shards_than_those_of_the_snapshot(place):
         shutil.copy(path, folder)
     job = Job(folder, 2, "--resume=auto", "--shards=2").wait()
 
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert "shards" in job.errors[0]
     train(folder, 2, "--resume=auto")
     assert [] == noisy.differing(place / "whole", folder)

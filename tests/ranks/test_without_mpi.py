@@ -47,7 +47,7 @@ def test_several_ranks_without_mpi4py(place):
     job = Job(noisy.make(place / "two", noisy.ADAM), 2, PYTHONPATH=str(place / "blocked")).wait()
 
     assert job.status not in (0, None)
-    assert 1 == len(job.errors), job.said
+    assert 1 == len(job.errors), job.last
     assert "mpi4py" in job.errors[0]
     assert 1 == job.said.count("pip install 'minicaffe[mpi]'")
     assert "Traceback" not in job.said

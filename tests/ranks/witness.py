@@ -1,4 +1,4 @@
-"""For --import: at the end of a training each rank writes a checksum of what it has, into the file witness.RANK."""
+"""For --import: after the last update each rank writes a checksum of what it has, into the file witness.RANK."""
 
 import hashlib
 import os
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from minicaffe.solvers import Solver
 
-solve = Solver.solve
+step = Solver.step
 
 
 def witnessed(solver, *arguments):
-    solve(solver, *arguments)
+    step(solver, *arguments)
     digest = hashlib.sha256(ascii((solver.iter, solver.current_step, solver.smoothed_loss)).encode())
     for blob in (blob for layer in solver.net.layers for blob in layer.blobs):
         digest.update(blob.data)
@@ -19,4 +19,4 @@ def witnessed(solver, *arguments):
     Path(f"witness.{os.environ.get('OMPI_COMM_WORLD_RANK', 0)}").write_text(digest.hexdigest())
 
 
-Solver.solve = witnessed
+Solver.step = witnessed
