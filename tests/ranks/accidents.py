@@ -7,6 +7,7 @@ happens. The time of the accident becomes that of the file accident.
 import os
 import resource
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -87,14 +88,21 @@ class FragileLayer(Layer):
         top[0].data[...] = bottom[0].data
 
 
-def of_pass(net):
+def begin(solver, *_):
+    """From now on the iteration is known, and the module of the exchange is imported where there is one."""
+    solvers.append(solver)
+    before(sys.modules["minicaffe.ranks.exchange"].AllReduce, "finish", "exchange")
+    return "step"
+
+
+def of_pass(net, *_):
     """Whose forward pass this is."""
     return "forward" if net is solvers[0].net else "test"
 
 
 at("start")
 before(Net, "__init__", "nets")
-before(Solver, "step", lambda solver, *_: solvers.append(solver) or "step")
+before(Solver, "step", begin)
 before(LmdbSource, "take", "data")
 before(Net, "forward_pass", of_pass)
 before(Net, "backward_pass", "backward")

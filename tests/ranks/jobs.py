@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -60,8 +61,8 @@ class Job:
 
     @property
     def errors(self) -> list[str]:
-        """The beginnings of all error messages, from `error: ` on."""
-        return [line.split("error: ", 1)[1] for line in self.said.splitlines() if "minicaffe: error: " in line]
+        """The first lines of all error messages. What Open MPI prints may leave a space before them."""
+        return re.findall(r"^ ?minicaffe[ a-z]*: error: (.*)", self.said, re.MULTILINE)
 
     def living(self) -> list[int]:
         """The processes of the job that have not ended."""
