@@ -61,8 +61,8 @@ class Job:
 
     @property
     def errors(self) -> list[str]:
-        """The first lines of all error messages. What Open MPI prints may leave a space before them."""
-        return re.findall(r"^ ?minicaffe[ a-z]*: error: (.*)", self.said, re.MULTILINE)
+        """The first lines of all error messages. Open MPI may print a zero byte before them."""
+        return re.findall(r"^\0?minicaffe[ a-z]*: error: (.*)", self.said, re.MULTILINE)
 
     def living(self) -> list[int]:
         """The processes of the job that have not ended."""
