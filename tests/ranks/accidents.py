@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def ctrl_c():
     """The parent, which is mpirun, gets a Ctrl-C. It ends its ranks while this one waits."""
     os.kill(os.getppid(), signal.SIGINT)
     time.sleep(10)
+
+
+def sigusr1_for_all():
+    """mpirun hands the signal on, also to this process, which waits for it."""
+    came = threading.Event()
+    noted = signal.signal(signal.SIGUSR1, lambda *arguments: (noted(*arguments), came.set()))
+    os.kill(os.getppid(), signal.SIGUSR1)
+    came.wait(10)
 
 
 def at(place):

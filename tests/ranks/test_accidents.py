@@ -143,6 +143,17 @@ def test_other_shards_than_those_of_the_snapshot(place):
     assert [] == noisy.differing(place / "whole", folder)
 
 
+def test_mpirun_hands_sigusr1_on(place):
+    """This signal stops all ranks after the same update, with a snapshot, where mpirun kills them after a Ctrl-C."""
+    folder = noisy.make(place / "usr1", noisy.ADAM)
+    job = Job(folder, 2, ACCIDENTS, f"--shards={noisy.SHARDS}", ACCIDENT="forward 1 7 sigusr1_for_all").wait()
+
+    assert 0 == job.status, job.last
+    assert 1 == len(list(folder.glob("*.solverstate")))
+    assert not (folder / f"run_iter_{noisy.UPDATES}.solverstate").exists()
+    goes_on(place, folder, ALONE)
+
+
 def test_one_rank_that_is_asked_to_stop(place):
     """A signal to a single rank stops all of them after the same update, with a snapshot."""
     folder = noisy.make(place / "asked", noisy.ADAM)
