@@ -40,7 +40,7 @@ def goes_on(place, folder, ranks):
 
 
 @pytest.mark.parametrize(("ranks", "what", "then"), [
-    (2, "nets 0 0 killed", ALONE), (4, "nets 3 0 killed", ALONE),
+    (2, "nets 0 0 killed", None), (4, "nets 3 0 killed", None),  # there is nothing yet to go on from
     (2, "data 1 8 killed", 4), (4, "forward 2 8 killed", ALONE),
     (2, "exchange 0 8 killed", ALONE), (4, "exchange 0 8 killed", ALONE),
     (2, "half_a_snapshot 0 9 killed", ALONE), (2, "snapshot 1 9 killed", ALONE),
@@ -52,7 +52,8 @@ def test_a_rank_that_dies_or_falls_silent(place, ranks, what, then):
 
     assert 1 == len(job.errors), job.last
     assert f"rank {what.split()[1]} " in job.errors[0]
-    goes_on(place, folder, then)
+    if then is not None:
+        goes_on(place, folder, then)
 
 
 def test_a_rank_that_dies_before_the_ranks_know_each_other(place):
@@ -61,7 +62,6 @@ def test_a_rank_that_dies_before_the_ranks_know_each_other(place):
     job = accident(folder, 2, "start 1 0 killed")
 
     assert "rank 1" in job.said
-    goes_on(place, folder, ALONE)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -81,8 +81,7 @@ def test_an_unexpected_error(place):
     job = accident(folder, 2, "backward 1 8 raised")
 
     assert 1 == job.said.count("RuntimeError: something broke"), job.last
-    assert "rank 1" in job.said
-    goes_on(place, folder, ALONE)
+    assert "rank 1 (" in job.errors[0]
 
 
 def test_a_full_disk(place):
