@@ -27,6 +27,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what
 LOCKED_BYTE = 1 << 30  # on Windows no other process can read a locked byte, so it is one far behind the content
 PathLike = str | os.PathLike[str]
 HANGUP = getattr(signal, "SIGHUP", None)  # the signal of a closed terminal; Windows has none
+USER = getattr(signal, "SIGUSR1", None)  # a signal without a meaning of its own; Windows has none
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:

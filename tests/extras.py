@@ -12,7 +12,7 @@ from minicaffe.errors import EngineError
 PACKAGES = {"numba": "numba", "threadpoolctl": "threadpoolctl", "lmdb": "lmdb", "h5py": "h5py",
             "cv2": "opencv-python-headless", "rich": "rich", "matplotlib": "matplotlib", "tensorboard": "tensorboard",
             "grpc_tools": "grpcio-tools", "playwright": "playwright", "nbclient": "nbclient",
-            "ipykernel": "ipykernel"}  # module -> what is installed for it
+            "ipykernel": "ipykernel", "mpi4py": "mpi4py"}  # module -> what is installed for it
 
 
 def needs(module: str) -> ModuleType:

@@ -1,7 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP.
+"""SIGINT, SIGTERM, SIGHUP and SIGUSR1.
 
 During a training they are noted at once, and obeyed at the end of the iteration. A tool is ended by SIGTERM as by
 Ctrl-C.
+Open MPI's mpirun kills its processes half a second after it got one of the first three, which may be too soon for a
+snapshot. It hands SIGUSR1 on to all of them, and waits until they have ended.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ AT_ONCE: dict[int, tuple[str, Any]] = {  # signal -> what users call it, and the
 
 
 @contextmanager
-def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect: str = "stop") -> Iterator[None]:
+def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect: str = "stop",
+             sigusr1_effect: str = "stop") -> Iterator[None]:
     """Let signals make `solver` write a snapshot, stop, or do nothing, while the block runs.
 
     After a Ctrl-C or a SIGTERM that stops, the next one ends the process at once. That is safe even while a snapshot is
@@ -32,6 +35,8 @@ def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect
     effects = {signal.SIGINT: Action(sigint_effect), signal.SIGTERM: Action(sigterm_effect)}
     if system.HANGUP is not None:  # Windows has no SIGHUP
         effects = {system.HANGUP: Action(sighup_effect), **effects}  # Caffe: obeys SIGHUP first
+    if system.USER is not None:
+        effects[system.USER] = Action(sigusr1_effect)
     with _warnings() as words:
         noted = _Noted(effects, words)
         before = {number: signal.signal(number, noted.note) for number in effects}

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"do not check these rules, each of which finds a training that learns nothing: {known}")
     parser.add_argument("--no-record", action="store_true", help="do not write the run folder PREFIX.run")
     parser.add_argument("--tensorboard", metavar="DIR", type=filled, help="write event files for TensorBoard into DIR")
-    for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
+    for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot"), ("sigusr1", "stop")):
         parser.add_argument(f"--{name}_effect", choices=signals.EFFECTS, default=default,
                             help=f"what the signal {name.upper()} makes the training do (default: {default})")
 
@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
         begin_together(solver)
         log(At.TRAINING_BEGINS, "Starting Optimization")
         with record.following(solver), report.following(solver), \
-                signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
+                signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect,
+                                 args.sigusr1_effect):
             watching = doctor.Doctor(solver, stop=args.on_nan == "stop")
             try:
                 solver.solve()

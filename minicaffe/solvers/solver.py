@@ -109,6 +109,8 @@ class Solver(Shown):
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing, self.losses = report.SmoothedLoss(param.average_loss), report.Curve()
         self._steps, self._stopwatch = Steps(), report.Stopwatch()
+        # once, because all processes make it together, while rank 0 alone reads the shards of a snapshot
+        self._exchange = self.group.exchange(self.net, params, param.layer_wise_reduce)
         self._divide_update()
 
     def _set_defaults(self) -> None:
@@ -152,7 +154,7 @@ class Solver(Shown):
     def _divide_update(self) -> None:
         """Divide each update into its parts, and say which of them this process computes."""
         p = self.param
-        self.parts = Parts(self.net, parts(p), self.group, shared=p.shards > 1, overlap=p.layer_wise_reduce)
+        self.parts = Parts(self.net, parts(p), self.group, self._exchange, shared=p.shards > 1)
 
     # --- what a solver type writes ----------------------------------------------------------------------
 

@@ -106,3 +106,18 @@ def test_sigterm_effect(effect, action):
         assert [action, Action.NONE] == [solver.requested_action(), solver.requested_action()]
         assert (effect == "stop") == (signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
     assert before == signal.getsignal(signal.SIGTERM)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("effect", [Action.STOP, Action.SNAPSHOT, Action.NONE])
+def test_sigusr1_effect(effect):
+    """SIGUSR1, which would end the process, asks the solver for the action, however often it comes."""
+    class Solver:
+        requested_action = None
+
+    solver = Solver()
+    with signals.watching(solver, "stop", "snapshot", sigusr1_effect=effect.value):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert [effect, Action.NONE] == [solver.requested_action(), solver.requested_action()]
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from minicaffe.layer import LossLayer
 from minicaffe.net import Net
-from minicaffe.solvers.group import Group
+from minicaffe.solvers.group import Exchange, Group
 from minicaffe.solvers.schedule.kept_batches import KeptBatches
 from minicaffe.solvers.schedule.measured import Measured, Measuring
 from minicaffe.solvers.schedule.tree import GradientSum
@@ -53,14 +53,14 @@ class Parts:
 
     count       how many parts an update has, over all processes
     own         the numbers of those that this process computes
+    exchange    what adds up the gradients of all processes; None where there is one
     shared      whether the batches of an update are divided into shards, so that each begins at a place known before
-    overlap     whether gradients travel to the other processes while the backward pass goes on
     divisor     the number by which the summed gradients of the last update are to be divided
     losses      the loss of each part of the last update
     """
 
-    def __init__(self, net: Net, count: int, group: Group, *, shared: bool, overlap: bool) -> None:
-        self.net, self.count, self.group = net, count, group
+    def __init__(self, net: Net, count: int, group: Group, exchange: Exchange | None, *, shared: bool) -> None:
+        self.net, self.count, self.group, self._exchange = net, count, group, exchange
         each = count // group.size
         self.own = range(group.rank * each, (group.rank + 1) * each)
         self.divisor, self.losses = float(count), [0.0]
@@ -70,7 +70,6 @@ class Parts:
         self._measuring = Measuring(net, at_once=count == 1)
         self._reference: list[float | None] = []  # z of each loss; None for a loss that does not divide
         self._sum = GradientSum(each)
-        self._exchange = group.exchange(net, net.learnable_params, overlap)
         # without shards one process reads all batches, and need not know where each one begins
         self._own_batches = OwnBatches(net, self.own.start, each, count) if shared else None
 
