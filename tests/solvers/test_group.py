@@ -176,6 +176,7 @@ def test_samples_that_are_left_out(tmp_path, more):
         for solver in train(tmp_path / "db", tmp_path / str(ranks), f"{SGD} shards: 4", ranks, updates=5,
                             shuffle=f"skip_bad: true {more}"):
             assert numbers(alone) == numbers(solver)
+            assert alone.test_nets[0].layers[0].cursor == solver.test_nets[0].layers[0].cursor
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
