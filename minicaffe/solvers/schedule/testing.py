@@ -40,8 +40,11 @@ def run(solver: Solver, index: int) -> report.MeanOutputs | None:
 
 
 def _own_batches(solver: Solver, net: Net) -> OwnBatches | None:
-    """Return which batches of a test this process runs; None where it runs all of them."""
-    if solver.group.size == 1:
+    """Return which batches of a test this process runs; None where it runs all of them.
+
+    With shards a single process, too, begins each batch where several would begin it, also behind bad samples.
+    """
+    if solver.param.shards <= 1:
         return None
     try:
         return OwnBatches(net, solver.group.rank, 1, solver.group.size)
