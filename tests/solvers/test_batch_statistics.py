@@ -60,12 +60,12 @@ def test_updates_store_what_single_passes_do(passes):
     assert changed == {"BVLC", "NVIDIA", "Intel"}
 
 
-MEASURED_IN_TESTS = """
-layer { name: "x" type: "DummyData" top: "x" top: "t" dummy_data_param { shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 }
-        data_filler { type: "gaussian" } } }
-layer { name: "bn" type: "BatchNorm" bottom: "x" top: "bn" batch_norm_param { use_global_stats: false } }
-layer { name: "y" type: "InnerProduct" bottom: "bn" top: "y" inner_product_param { num_output: 2 } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
+MEASURED_IN_TESTS = f"""
+layer {{ name: "data" type: "MemoryData" top: "x" top: "t"
+        memory_data_param {{ batch_size: {BATCH} channels: 3 height: 5 width: 1 }} }}
+layer {{ name: "bn" type: "BatchNorm" bottom: "x" top: "bn" batch_norm_param {{ use_global_stats: false }} }}
+layer {{ name: "scores" type: "InnerProduct" bottom: "bn" top: "scores" inner_product_param {{ num_output: 2 }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "t" top: "loss" }}
 """
 
 
@@ -73,12 +73,13 @@ def solved(ranks):
     """The statistics, and the last loss and test result, of each of so many threads that train together."""
     meeting, found = Meeting(ranks), [None] * ranks
     param = proto_text.parse(f"""net_param {{ {MEASURED_IN_TESTS} }} base_lr: 0.1 lr_policy: "fixed" random_seed: 2
-        shards: 4 max_iter: 2 display: 2 test_iter: 3 test_interval: 2
+        shards: 4 max_iter: 2 display: 2 test_iter: 4 test_interval: 2
         snapshot_after_train: false""", SolverParameter())
 
     def run(rank):
-        solver = get_solver(param, group=Threads(meeting, rank))
-        results = []
+        solver, results = get_solver(param, group=Threads(meeting, rank)), []
+        for net in (solver.net, *solver.test_nets):
+            hand_over(net, 9)
         solver.on_test.append(lambda index, result: results.append(result))
         solver.solve()
         found[rank] = [*(blob.data.tolist() for blob in solver.net.params["bn"]), solver.smoothed_loss, results]
@@ -95,7 +96,7 @@ def test_passes_beside_the_updates():
     """A test that measures its batches, and the last pass for the log, leave the same statistics in each process."""
     (alone,) = solved(1)
 
-    passes = 2 * 4 + 1 + 2 * 3  # of two updates, for the log, and of two tests
+    passes = 2 * 4 + 1 + 2 * 4  # of two updates, for the log, and of two tests
     assert alone[2] == pytest.approx([sum(0.999 ** i for i in range(passes))])
     for ranks in (2, 4):
         assert [alone] * ranks == solved(ranks)
