@@ -150,7 +150,6 @@ def test_mpirun_hands_sigusr1_on(place):
     assert 0 == job.status, job.last
     assert 1 == len(list(folder.glob("*.solverstate")))
     assert not (folder / f"run_iter_{noisy.UPDATES}.solverstate").exists()
-    goes_on(place, folder, ALONE)
 
 
 def test_one_rank_that_is_asked_to_stop(place):
