@@ -78,7 +78,8 @@ class Side:
             return json.loads(line)
         self._process.wait()
         self._errors.seek(0)
-        said = [line for line in self._errors.read().splitlines() if line.strip("- ")] or [f"it ended with the status {self._process.returncode}"]
+        said = [line for line in self._errors.read().splitlines() if line.strip("- ")]
+        said = said or [f"it ended with the status {self._process.returncode}"]
         raise SideError(f"{self.name} is left out: {said[-1][:160]}")
 
     def _check_cap(self):
