@@ -12,6 +12,7 @@ from minicaffe import kernels
 from minicaffe.cli.signals import ended_by_sigterm
 from minicaffe.log import At, number, visible
 from minicaffe.records import glog
+from minicaffe.solvers.fields import parts
 
 try:
     import rich.console
@@ -117,8 +118,8 @@ class _Above(logging.Handler):
 
 
 def images_per_update(solver: Any) -> int:
-    """Return the batch size of the first layer that reads data, times iter_size."""
+    """Return how many samples of the first layer that reads data an update has, over all processes."""
     for bottoms, tops in zip(solver.net.bottoms, solver.net.tops, strict=True):
         if not bottoms and tops and tops[0].num_axes:
-            return tops[0].shape[0] * solver.param.iter_size
-    return solver.param.iter_size
+            return tops[0].shape[0] * parts(solver.param)
+    return parts(solver.param)

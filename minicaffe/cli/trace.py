@@ -41,7 +41,7 @@ from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase, SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.solvers import get_solver
+from minicaffe.solvers import fields, get_solver
 from minicaffe.solvers.definition import read_solver
 from minicaffe.solvers.nets import TRAIN_FIELDS, net_to_train
 from minicaffe.trace import inputs, session
@@ -167,7 +167,7 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
                                                                          allow_python=not args.no_python))
         remarks += inputs.fill(solver.net, arrays, param.random_seed) + _of_batch(solver.net)
-        proofs = _proofs(args, solver.net, param.max_iter * param.iter_size, remarks)
+        proofs = _proofs(args, solver.net, param.max_iter * fields.parts(param), remarks)
         return session.of_solver(solver, param.max_iter, seed=param.random_seed, proofs=proofs), remarks
 
 

@@ -34,13 +34,12 @@ class BalancedOrder(Order):
         self.classes, which = np.unique(np.asarray(labels)[numbers], return_inverse=True)
         self.members = [numbers[which == c] for c in range(len(self.classes))]
 
-    def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers as Order does, but in place of each epoch how often the sample has come before.
 
         What is drawn for a sample follows from both. So a sample that comes twice in an epoch is cropped in two ways.
         """
-        places = np.arange(start, start + count)
-        found = np.empty((2, count), int)
+        found = np.empty((2, len(places)), int)
         for epoch in np.unique(places // self.size):
             here = places // self.size == epoch
             found[:, here] = self._epoch_of(int(epoch))[:, places[here] % self.size]

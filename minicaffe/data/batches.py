@@ -11,6 +11,7 @@ import numpy as np
 from minicaffe.data.datum import Layout, parse, record_name
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Crops, Transformer
+from minicaffe.data.turns import InTurns
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.log import At, one_line, warn
@@ -55,9 +56,11 @@ class Batch:
     label: np.ndarray  # (N,), or (N, K) with K labels for each sample
     keys: list[str]
     cursor: int  # how many places of the order have been used up, those of this batch included
+    turn: int  # how many batches of its own the process has then read for this update (InTurns)
     restarts: int  # how many epochs end within this batch
     shape: tuple[int, ...]  # of all images as the net gets them
     crops: Crops | None = None  # what the kernel crop_and_scale must do to `data`; it then writes the top itself
+    stands_in: bool = False  # whether it only takes the place of a batch none of whose samples can be read
 
 
 class Samples(Protocol):
@@ -108,7 +111,10 @@ class Order:
 
     def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the epoch and the number of each of the `count` samples from place `start` on, as two arrays."""
-        places = np.arange(start, start + count)
+        return self.of(np.arange(start, start + count))
+
+    def of(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the epoch and the number of the sample at each of these places, as two arrays."""
         epochs = places // self.size
         numbers = places % self.size
         if self.seed is not None:
@@ -124,7 +130,7 @@ class Order:
         return self._numbers
 
 
-class Batches:
+class Batches(InTurns):
     """Makes the next batch of a data layer each time it is called.
 
     A batch follows from the samples, the cursor and the seeds alone. What is drawn for a sample, such as its crop,
@@ -136,7 +142,8 @@ class Batches:
     whole_epochs    True: the last batch of an epoch ends with the epoch, and is smaller if need be. False: it is
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
-                    the batch is smaller instead. False: it is an error
+                    the batch is smaller instead. With turns, those next ones come in their own batch as well. False: it
+                    is an error
     workers         the threads that share the images of other batches; None leaves them to the calling thread
     left_out        what was wrong with each sample that was left out, by its number
     """
@@ -174,13 +181,10 @@ class Batches:
         if self.order.seed is not None and len(seeds) > 1:
             self.order.reseed(seeds[1])
 
-    def seek(self, cursor: int) -> None:
-        """Continue with the sample at this place of the order."""
-        self.cursor = cursor
-
     def __call__(self) -> Batch:
         """Return the next batch."""
-        place, end = self.cursor, self._end(self.cursor, self.batch_size)
+        place = begin = self.begin()
+        end = own_end = self._end(begin, self.batch_size)
         samples: list[Sample] = []
         places: list[tuple[int, int]] = []  # the epoch and the number of each sample
         room: np.ndarray | None = None
@@ -190,8 +194,9 @@ class Batches:
             epochs, numbers = self.order.at(place, count)
             place += count
             if self._prepared is not None:  # next comes the rest of this batch, or the batch after it
-                then = self._end(place, self.batch_size) if place == end else end
-                self._prepared.expect(self.order.at(place, then - place)[1].tolist())
+                begin_then = self.begin_after(place) if place == end else place
+                end_then = self._end(begin_then, self.batch_size) if place == end else end
+                self._prepared.expect(self.order.at(begin_then, end_then - begin_then)[1].tolist())
             found = self.samples.load(numbers.tolist())
             # a Stack that is the whole batch need not be taken apart into samples
             if isinstance(found, Stack) and self.transformer.only_crops and place == end and not samples:
@@ -202,20 +207,22 @@ class Batches:
                 end = self._end(place, self.batch_size - len(samples))
             if room is None and samples:
                 room = self._room(len(samples) + end - place if self.whole_epochs else self.batch_size, samples[0])
-            elif room is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
+            elif room is None and place - begin >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}",
                                 hint="minicaffe data NET says what is wrong with them, and the likely cure")
         assert room is not None
         room = room[:len(samples)]
+        stands_in = self.turns is not None and self.whole_epochs and end > own_end
         draws, images = SampleDraws(self.seed, *np.array(places).T), [s.image for s in samples]
         names, labels, keys = [s.name for s in samples], [s.label for s in samples], [s.key for s in samples]
         if self.transformer.only_crops and all(image.dtype == np.uint8 for image in images):
             self.transformer.check(images, names, room.shape[1:])
             self._spare = room  # it only shows that there is memory for such a batch
-            return self._batch(images, labels, keys, place, room.shape, self.transformer.crops(images, draws))
+            return self._batch(images, labels, keys, place, room.shape, self.transformer.crops(images, draws),
+                               stands_in)
         self.transformer.apply(images, names, room, draws, self.workers)
-        return self._batch(room, labels, keys, place, room.shape)
+        return self._batch(room, labels, keys, place, room.shape, None, stands_in)
 
     def _batch_of(self, stack: Stack, draws: SampleDraws, place: int) -> Batch:
         """Return the batch of a stack, whose images are transformed as a whole; it ends before `place`."""
@@ -234,12 +241,14 @@ class Batches:
         spare, self._spare = self._spare, None
         return spare if spare is not None and spare.shape == shape else np.empty(shape, self.dtype)
 
-    def _batch(self, data: Any, labels: Sequence[float | Sequence[float]],
-               keys: list[str], place: int, shape: tuple[int, ...], crops: Crops | None = None) -> Batch:
-        """Return a batch that ends before `place`, and set the cursor to `place`."""
-        restarts = place // self.epoch_size - self.cursor // self.epoch_size
-        self.cursor, self._most = place, max(len(data), self._most)
-        return Batch(data, np.array(labels, self.dtype), keys, place, restarts, shape, crops)
+    def _batch(self, data: Any, labels: Sequence[float | Sequence[float]], keys: list[str], place: int,
+               shape: tuple[int, ...], crops: Crops | None, stands_in: bool = False) -> Batch:
+        """Return a batch that ends before `place`, and move the cursor."""
+        before, self._most = self.cursor, max(len(data), self._most)
+        self.move(place)
+        restarts = self.cursor // self.epoch_size - before // self.epoch_size
+        return Batch(data, np.array(labels, self.dtype), keys, self.cursor, self.turn, restarts, shape, crops,
+                     stands_in)
 
     def reuse(self, batch: Batch) -> None:
         """Take back a batch that nobody reads any more, so that a later batch gets its memory.

@@ -12,6 +12,7 @@ import numpy as np
 from minicaffe.data.batches import Order
 from minicaffe.data.hdf5 import HDF5Rows
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.turns import InTurns
 from minicaffe.errors import DataError
 from minicaffe.rng import SampleDraws
 
@@ -58,21 +59,22 @@ class RowBatch:
     tops: list[np.ndarray]  # each (N, …)
     keys: list[str]
     cursor: int  # how many places of the order have been used up, those of this batch included
+    turn: int  # how many batches of its own the process has then read for this update (InTurns)
 
 
 class _Read(NamedTuple):
     """Rows that were read, in the order in which the net gets them."""
 
-    start: int  # the place in the order of the first one
+    places: np.ndarray  # in the order of all rows; they rise
     epochs: np.ndarray
     numbers: np.ndarray
     rows: list[np.ndarray]  # for each top
 
 
-NOTHING = _Read(0, np.arange(0), np.arange(0), [])
+NOTHING = _Read(np.arange(0), np.arange(0), np.arange(0), [])
 
 
-class RowBatches:
+class RowBatches(InTurns):
     """Makes the next batch of HDF5Data each time it is called.
 
     A batch follows from the rows, the cursor and the seed alone, as those of `Batches` do.
@@ -95,7 +97,6 @@ class RowBatches:
         self.rows, self.batch_size, self.dtype, self.transformer = rows, batch_size, dtype, transformer
         self.shuffled, self.seed, self._order_of = shuffled, seed, order
         self.order = order(seed if shuffled else None)
-        self.cursor, self.whole_epochs = 0, False
         self._read = NOTHING
 
     @property
@@ -124,26 +125,21 @@ class RowBatches:
             self.seed, self._read = seeds[0], NOTHING
             self.order = self._order_of(self.seed if self.shuffled else None)
 
-    def seek(self, cursor: int) -> None:
-        """Continue with the row at this place of the order."""
-        self.cursor = cursor
-
     def close(self) -> None:
         """Nothing to end: the rows are read by the thread that calls this object."""
 
     def __call__(self) -> RowBatch:
         """Return the next batch."""
-        N, start = self.batch_size, self.cursor
-        if self.whole_epochs:
-            N = min(N, self.epoch_size - start % self.epoch_size)
-        read = self._next(start, N)
+        start = self.begin()
+        end = self._end(start)
+        read = self._next(start, end - start)
         keys = self.rows.keys(read.numbers)
         tops: list[np.ndarray] = [self._cast(rows, keys) for rows in read.rows]
         if self.transformer:
             tops[0] = self._transformed(self.transformer, tops[0], keys,
                                         SampleDraws(self.seed or 0, read.epochs, read.numbers))
-        self.cursor = start + N
-        return RowBatch(tops, keys, self.cursor)
+        self.move(end)
+        return RowBatch(tops, keys, self.cursor, self.turn)
 
     def _cast(self, rows: np.ndarray, keys: list[str]) -> np.ndarray:
         """Return rows as numbers of the tops' type. Raise DataError for a finite number that would become infinite."""
@@ -162,15 +158,35 @@ class RowBatches:
         # rows in one chunk of the file can only be read together, and the next rows may begin in its middle
         return 0 if self.rows.kept else max(most // max(1, size), 2 * self.rows.together)
 
+    def _end(self, start: int) -> int:
+        """Return the place behind the batch that begins at `start`."""
+        left = self.epoch_size - start % self.epoch_size
+        return start + (min(self.batch_size, left) if self.whole_epochs else self.batch_size)
+
     def _next(self, start: int, count: int) -> _Read:
         """Return `count` rows from place `start` on. If they are not there yet, read them and those behind them."""
-        if not self._read.start <= start <= start + count <= self._read.start + len(self._read.numbers):
+        begin = int(np.searchsorted(self._read.places, start))
+        if not np.array_equal(self._read.places[begin:begin + count], np.arange(start, start + count)):
             self._read = NOTHING  # frees the memory of the old rows before that of the new ones is needed
-            epochs, numbers = self.order.at(start, max(count, self._at_once))
-            self._read = _Read(start, epochs, numbers, self.rows.read(numbers))
-        begin = start - self._read.start
+            places, begin = self._own_places(start, max(count, self._at_once)), 0
+            epochs, numbers = self.order.of(places)
+            self._read = _Read(places, epochs, numbers, self.rows.read(numbers))
         here = slice(begin, begin + count)
-        return _Read(start, self._read.epochs[here], self._read.numbers[here], [rows[here] for rows in self._read.rows])
+        places, epochs, numbers, rows = self._read
+        return _Read(places[here], epochs[here], numbers[here], [values[here] for values in rows])
+
+    def _own_places(self, start: int, count: int) -> np.ndarray:
+        """Return at least `count` places from `start` on, of the rows in this batch and in those that come after it."""
+        if self.turns is None:
+            return np.arange(start, start + count)
+        cursor, turn, found, total = self.cursor, self.turn, [], 0
+        while total < count:
+            start = self.begin()
+            self.move(self._end(start))
+            found.append(np.arange(start, self._end(start)))
+            total += len(found[-1])
+        self.seek(cursor, turn)
+        return np.concatenate(found)
 
     def _transformed(self, transformer: Transformer, rows: np.ndarray, names: list[str],
                      draws: SampleDraws) -> np.ndarray:

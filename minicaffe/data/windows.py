@@ -24,6 +24,7 @@ import numpy as np
 
 from minicaffe.data.batches import Batch
 from minicaffe.data.lists import Files, open_listed, read_list, read_listed
+from minicaffe.data.turns import InTurns
 from minicaffe.errors import DataError
 from minicaffe.io import image
 from minicaffe.log import At, one_line, plural, warn
@@ -147,8 +148,8 @@ def _expect(holds: bool, path: str, number: int, what: str, got: list) -> None:
         raise DataError(f"expected {what}, got {' '.join(map(str, got))!r}", where=f"{path}:{number}")
 
 
-class WindowBatches:
-    """Makes batches of windows drawn at random: background first, then fg_fraction of foreground.
+class WindowBatches(InTurns):
+    """Makes batches of windows drawn at random: background first, then fg_fraction of foreground. There are no epochs.
 
     size        height and width of the images in a batch
     pad         pixels of such an image on each side that show the surroundings of the window
@@ -165,7 +166,6 @@ class WindowBatches:
         self.windows, self.batch_size, self.size, self.pad, self.square = windows, batch_size, size, pad, square
         self.mirror, self.mean, self.scale, self.dtype, self.seed = mirror, mean, scale, dtype, seed
         self.num_fg = int(np.float32(batch_size) * np.float32(fg_fraction))
-        self.cursor, self.whole_epochs = 0, False
         self.skip_bad = skip_bad
         self.left_out: dict[str, str] = {}
         there = Files()
@@ -175,10 +175,6 @@ class WindowBatches:
         self.files = {path: self._read(path) for path in windows.paths if path in there} if cache else {}
 
     draws_for_samples = True
-
-    @property
-    def epoch_size(self) -> None:
-        """None: windows are drawn at random, so there are no epochs."""
 
     @property
     def seeds(self) -> list[int]:
@@ -195,15 +191,11 @@ class WindowBatches:
     def close(self) -> None:
         """There are no threads to end."""
 
-    def seek(self, cursor: int) -> None:
-        """Go on as if `cursor` windows had been drawn."""
-        self.cursor = cursor
-
     def __call__(self) -> Batch:
         """Return the next batch."""
-        N = self.batch_size
+        N, begin = self.batch_size, self.begin()
         # windows have no epochs: a draw follows from the seed and from how many windows were drawn before
-        draws = SampleDraws(self.seed, [0] * N, range(self.cursor, self.cursor + N))
+        draws = SampleDraws(self.seed, [0] * N, range(begin, begin + N))
         pools = [self.windows.background if n < N - self.num_fg else self.windows.foreground for n in range(N)]
         places = draws.below(np.array([len(pool) for pool in pools]), "window")
         flips = draws.below(2, "mirror") if self.mirror else np.zeros(N, int)
@@ -211,10 +203,10 @@ class WindowBatches:
         chosen = []
         for pool, place, flip, y in zip(pools, places, flips, data, strict=True):
             chosen.append(self._draw(pool, int(place), bool(flip), y))
-        self.cursor += N
+        self.move(begin + N)
         labels: np.ndarray = np.array([w.label for w in chosen], self.dtype)
-        return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0,
-                     data.shape)
+        return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor,
+                     self.turn, 0, data.shape)
 
     def _draw(self, pool: list[Window], place: int, flip: bool, y: np.ndarray) -> Window:
         """Write a window into y (C, size, size): that at `place` of the pool, or the next whose image can be read."""

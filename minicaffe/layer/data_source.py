@@ -35,6 +35,8 @@ class DataSource(Layer):
                     None where all batches must be full
 
     left_out        what was wrong with each sample that could not be read, and was left out of the batches
+    stands_in       whether the last batch only takes the place of one of which no sample could be read. A test then
+                    does not count it
     only_looked_at  whether the layer was made to see what it would read, as `minicaffe lint` does, and not to run a
                     net. Then it must write no file
 
@@ -77,6 +79,7 @@ class DataSource(Layer):
     draws_for_samples: bool = False
     whole_epochs: bool | None = None
     left_out: Sequence[str] = ()
+    stands_in: bool = False
     only_looked_at: bool = False
     source_path: str = ""
     source_files: Sequence[str] = ()
@@ -84,11 +87,16 @@ class DataSource(Layer):
     source_records: Any = None  # typed Any, because this package may not import data
 
     def take_turns(self, first: int, count: int, of: int) -> bool:
-        """From now on read only some of the batches: of every `of` in a row `count`, from number `first` on.
+        """From now on read only some of the batches, because other processes read the others.
 
-        Other processes read the others. The cursor counts all samples. It moves by `of` batches when the last of the
-        own ones has been read, so it is the same number in all processes at the beginning of an update.
-        Return False where the layer cannot leave batches out by itself. Then the solver sets the cursor before each one.
+        Of every `of` batches in a row these are `count` batches, from number `first` on. They are counted from where
+        the cursor stands now, or from where it is set to later. The cursor counts the samples of all processes. It
+        moves by one batch with each own batch but the last of them, which moves it to the end of the `of` batches. So
+        it is the same number in all processes at the beginning of an update.
+
+        Return True where the layer does so, and where its numbers have no place in a source and any process may make
+        them. Return False where it cannot leave batches out by itself. Then its cursor is set before each batch; a
+        layer without a cursor cannot be used by several processes.
         """
         return False
 
@@ -147,6 +155,10 @@ class _Undeclared:
 
     def __init__(self, layer: Layer) -> None:
         vars(self)["_layer"] = layer  # `self._layer = layer` would set it on the layer
+
+    def take_turns(self, first: int, count: int, of: int) -> bool:
+        own = getattr(vars(self)["_layer"], "take_turns", None)
+        return own is not None and bool(own(first, count, of))
 
     def __getattr__(self, name: str) -> Any:
         layer, missing = vars(self)["_layer"], object()

@@ -31,10 +31,10 @@ class Traits:
     can_dry_run     in both phases, `forward` and `backward` are nothing but kernel calls, and the kernels borrow
                     memory: a dry run finds out how much
 
-    measured        what forward has measured in TRAIN that later passes use, such as the statistics of BatchNorm; None
-                    for a layer that measures nothing
-    remembers_later whether `remember` is called by the solver, after the last part of an update. Otherwise forward
-                    calls it itself
+    measured        what forward has measured of its batch for `remember`, such as the means and variances of BatchNorm,
+                    in arrays that no later pass writes to; None for a layer that measures nothing
+    remembers_later     whether the solver calls `remember`, after the last pass of an update. Otherwise forward calls
+                    it itself
 
     decides         what the scores in bottom[0] decide: "one class", where each score is for a class and one class is
                     right, or "yes or no", where each score is the answer to a question of its own; '' for neither
@@ -63,10 +63,10 @@ class Traits:
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
 
     def remember(self, measured: tuple[Any, ...]) -> None:
-        """Add what a forward pass has `measured` to the blobs.
+        """Add to the blobs what a forward pass has `measured`, which need not be a pass of this process.
 
-        Where several passes make one update, a solver calls this for each of them in their order, also for those that
-        ran in other processes. So the statistics are the same, whoever ran which pass.
+        Where several passes make an update, the solver calls this in every process, for all passes in their order. So
+        the blobs hold the same numbers everywhere, whichever process ran which pass.
         """
 
     def gradient_to(self, j: int) -> bool:

@@ -103,8 +103,8 @@ def batch_norm_phase(definition: Definition) -> Iterator[Finding]:
 def batch_norm_one(definition: Definition) -> Iterator[Finding]:
     """A BatchNorm gets batches of one sample in training.
 
-    The statistics of a single image differ from image to image, and from the average that a test uses. iter_size does
-    not help, because each of its batches is measured by itself.
+    The statistics of a single image differ from image to image, and from the average that a test uses. iter_size and
+    shards do not help, because each batch is measured by itself.
 
     Example
         data_param { source: "train_lmdb" batch_size: 1 }
@@ -117,7 +117,7 @@ def batch_norm_one(definition: Definition) -> Iterator[Finding]:
     for i, p in _normalizing(definition):
         if not p.use_global_stats and definition.bottom_shape(i)[:1] == (1,):
             yield definition.found(WARNING, i, f"{definition.title(i)} measures batches of one sample",
-                                   "take a larger batch_size; iter_size does not change what it measures")
+                                   "take a larger batch_size; iter_size and shards do not change what it measures")
 
 
 @rule("window-beyond-image", DEFINITION)

@@ -71,7 +71,7 @@ def solver_field(training: Training) -> Iterator[Finding]:
         return
     for message in said:
         where, colon, text = message.partition(": ")
-        if any(field in message for field in ("solver_mode", "device_id", "layer_wise_reduce")):
+        if any(field in message for field in checks.DEVICES):
             continue  # it speaks of a GPU: training goes on all the same, and says so itself
         known = where.startswith(training.file) and bool(colon)
         yield Finding(WARNING, "", where if known else training.file, text if known else message,

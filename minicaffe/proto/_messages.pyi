@@ -838,7 +838,8 @@ class SolverParameter(Message):
     type: str
     """SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam. Default: "SGD" """
     layer_wise_reduce: bool
-    """Several devices: exchange a layer's gradients while others are still computed. Default: true"""
+    """Several processes: exchange a layer's gradients while others are still computed. With one process: no
+    effect. Default: true"""
     @property
     def weights(self) -> RepeatedScalarFieldContainer[str]:
         """Weights to start from (.caffemodel or .h5): several entries, or one with commas. The command line goes

@@ -21,6 +21,7 @@ from minicaffe.layer import DataSource, source_of
 from minicaffe.log import visible
 from minicaffe.net import Net
 from minicaffe.proto import text
+from minicaffe.solvers.fields import parts
 from minicaffe.solvers.schedule import epochs
 from minicaffe.system import read_at
 
@@ -161,7 +162,7 @@ def updates_per_epoch(solver: Any) -> float:
     0 where no data layer knows the size of its source.
     """
     for reader in epochs.readers(solver.net)[:1]:
-        return float(reader.size / (reader.batch * solver.param.iter_size))
+        return float(reader.size / (reader.batch * parts(solver.param)))
     return 0.0
 
 

@@ -1,6 +1,7 @@
 """What can be asked of a solver while it runs."""
 
 import enum
+from collections.abc import Iterable
 
 
 class Action(enum.Enum):
@@ -9,3 +10,8 @@ class Action(enum.Enum):
     NONE = "none"
     SNAPSHOT = "snapshot"
     STOP = "stop"
+
+
+def agreed(asked: Iterable[Action]) -> Action:
+    """Return what several processes do when each was asked something: stop if one was, else a snapshot if one was."""
+    return max(asked, key=list(Action).index)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAST = {"average_loss": (1, ""), "iter_size": (1, ""), "max_epoch": (0, ""), "max_iter": (0, ""),
          "display": (0, "display: 0 prints no lines"), "snapshot": (0, "snapshot: 0 writes none but the last"),
          "test_interval": (0, "without test_iter nothing is tested"), "weight_decay": (0, ""), "delta": (0, "")}
-DEVICES = ("solver_mode", "device_id", "layer_wise_reduce")  # fields that only speak of GPUs
+DEVICES = ("solver_mode", "device_id")  # fields that only speak of GPUs
 
 
 def check(p: Any, solver: Any, where: str = "") -> None:
@@ -29,6 +29,7 @@ def check(p: Any, solver: Any, where: str = "") -> None:
     fork_fields.check(p, where)
     for field, (least, hint) in LEAST.items():
         require(getattr(p, field) >= least, p, field, f"must be at least {least}", where, hint)
+    _check_shards(p, where)
     for field in solver.refuses:
         require(getattr(p, field) == 0, p, field, f"cannot be used with {solver.type}", where)
     for field in solver.fractions:
@@ -42,6 +43,14 @@ def check(p: Any, solver: Any, where: str = "") -> None:
     require(not p.snapshot or p.HasField("snapshot_prefix"), p, "snapshot", "needs a snapshot_prefix", where)
     if p.lr_policy:  # Caffe: a solver without one is an error only when it is first used
         lr_policy.check(p, where)
+
+
+def _check_shards(p: Any, where: str) -> None:
+    """Raise SolverError unless shards, where it is set, is a power of two."""
+    power = 1 << max(0, p.shards.bit_length() - 1)  # the largest one that is not above shards
+    require(not p.HasField("shards") or p.shards == power, p, "shards", "must be a power of two, such as 1, 2, 4 or 8",
+            where, hint=f"write {power} or {2 * power}; iter_size may be any number" if p.shards > 0 else
+            "leave it out, for one shard, or one for each process that trains")
 
 
 def warn_of(p: Any, solver: Any, where: str = "") -> None:

@@ -12,6 +12,11 @@ from minicaffe.proto import text as proto_text
 from minicaffe.proto.finite import not_finite
 
 
+def parts(param: Any) -> int:
+    """Return how many passes, each forward and backward on one batch, make an update."""
+    return int(param.iter_size) * max(1, int(param.shards))
+
+
 def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hint: str = "", by: str = "") -> None:
     """Raise SolverError unless `holds`: 'solver.prototxt:7: momentum must lie in [0, 1), got 1'.
 

@@ -12,6 +12,7 @@ from minicaffe.errors import SolverError, near_names
 from minicaffe.net import Net
 from minicaffe.solvers import definition
 from minicaffe.solvers.fields import place
+from minicaffe.solvers.group import Group
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -54,13 +55,15 @@ def solver_class(param: Any, where: str = "") -> type[Solver]:
 
 
 def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
-               strict: bool = False) -> Solver:
+               strict: bool = False, group: Group | None = None) -> Solver:
     """Make a solver and its nets from the path of a prototxt, or from a SolverParameter that was read from `where`.
 
-    `strict` demands that the files of its `weights` field fit the train net exactly.
+    `strict` demands that the files of its `weights` field fit the train net exactly. `group` are the processes that
+    train together; without it, this process trains alone.
     """
     if isinstance(source, (str, os.PathLike)):
         where, param = str(source), definition.read_solver(str(source))
     else:
         param = definition.with_type(source, where)
-    return solver_class(param, where)(param, where=where, net_class=net_class, dtype=dtype, strict=strict)
+    return solver_class(param, where)(param, where=where, net_class=net_class, dtype=dtype, strict=strict,
+                                      group=group)

@@ -1,12 +1,12 @@
 """The training loop, and what the solver types have in common.
 
-In each iteration a gradient goes this way, each step of which is one method here:
+In each iteration a gradient goes this way:
 
-    backward    `_backward`     iter_size passes, each of which computes a gradient
-    summed      `_backward`     the gradients of these passes add up in the diffs
+    backward    `_backward`     iter_size passes for each shard, each of which computes a gradient
+    summed      `Parts`         the gradients of these passes are added up in the diffs
     clipped     `_clip`         all gradients together are scaled down where their norm is above clip_gradients
-    averaged    `_average`      the sum is divided by iter_size
-    decayed     `_decay`        L1 weight decay is added
+    averaged    `Steps`         the sum is divided by the number of passes
+    decayed     `Steps`         L1 weight decay is added
     rule        `rule`          the solver type's formula turns the gradient into a step
     applied     `Steps`         L2 weight decay is added, and the step is taken from the weights
 
@@ -16,28 +16,29 @@ A solver type writes `rule` alone. When to test, to display and to take a snapsh
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minicaffe import kernels, rng
+from minicaffe import rng
 from minicaffe.log import At, log, number
 from minicaffe.net import Net
-from minicaffe.net.param_sharing import Param
 from minicaffe.proto import text
 from minicaffe.showing import Shown
 from minicaffe.solvers import checks, lr_policy, nets
-from minicaffe.solvers.action import Action
+from minicaffe.solvers.action import Action, agreed
 from minicaffe.solvers.doctor import doctor
+from minicaffe.solvers.fields import parts
+from minicaffe.solvers.group import Group
 from minicaffe.solvers.registry import DType, NetClass
 from minicaffe.solvers.registry import register as register
 from minicaffe.solvers.resume import resume_file, run_lock, snapshot
 from minicaffe.solvers.resume.keep import Keep
 from minicaffe.solvers.rule import Rule
-from minicaffe.solvers.schedule import criterion, epochs, report
-from minicaffe.solvers.schedule.iter_size import Passes
+from minicaffe.solvers.schedule import criterion, epochs, report, shards, testing
+from minicaffe.solvers.schedule.parts import Parts
 from minicaffe.solvers.steps import Steps
 
 
@@ -54,12 +55,15 @@ class Solver(Shown):
 
     Given to the instance
         param           the SolverParameter
+        group           the processes that train together, of which this is one
+        shards_given    whether the definition says how many shards an update has, and not the group or a snapshot
         net, test_nets  the Net that is trained, and the nets that share its weights
         iter            the number of updates made
         current_step    the step that the learning rate policy is on
         history         arrays in Caffe's order: the first of each parameter, then the second of each
         rate            the learning rate of the last update
-        divisor         the number by which the summed gradients of this iteration are divided
+        parts           the Parts of each update
+        resumed         whether a snapshot with a resume file was restored, and no update has been made since
         draw_seed       what Dropout draws follows from it and `iter`; None in a training that an old minicaffe began
         loss, smoothed_loss     of the last iteration, and its mean over average_loss iterations
         losses          a Curve of the losses that this process has computed
@@ -85,14 +89,16 @@ class Solver(Shown):
     fractions: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
-                 strict: bool = False) -> None:
-        self.param, self.where = param, where
+                 strict: bool = False, group: Group | None = None) -> None:
+        self.param, self.where, self.group = param, where, group or Group()
+        self.shards_given = bool(param.shards)
         self._set_defaults()
         log(At.SOLVER_BEGINS, "Initializing solver from parameters: ", lambda: text.format(param))
         checks.check(param, type(self), where)
         checks.warn_of(param, type(self), where)
         if param.snapshot:
             snapshot.check_writable(self)
+        shards.at_start(self)
         if param.random_seed >= 0:
             rng.seed(param.random_seed)  # before the nets are made, because their fillers draw
         self._make_nets(nets.Maker(net_class, dtype, strict))
@@ -102,15 +108,14 @@ class Solver(Shown):
         params = self.net.learnable_params
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing, self.losses = report.SmoothedLoss(param.average_loss), report.Curve()
-        self.divisor = float(param.iter_size)
-        self._passes, self._steps = Passes(self.net, param.iter_size), Steps()
-        self._stopwatch = report.Stopwatch()
+        self._steps, self._stopwatch = Steps(), report.Stopwatch()
+        self._divide_update()
 
     def _set_defaults(self) -> None:
         """Set all attributes that do not depend on the SolverParameter."""
         self.iter = self.current_step = 0
         self.rate = self.loss = 0.0
-        self.stopped = self._resumed = False
+        self.stopped = self.resumed = False
         self.on_start: list[Callable[[], None]] = []
         self.on_gradients_ready: list[Callable[[], None]] = []
         self.on_update: list[Callable[[], None]] = []
@@ -131,10 +136,23 @@ class Solver(Shown):
         p, where = self.param, self.where
         self.net = maker.train_net(p, where)
         if p.max_epoch:
-            p.max_iter = epochs.updates(self.net, p.max_epoch, p.iter_size, where)
+            p.max_iter = epochs.updates(self.net, p, where)
         self.test_nets = maker.test_nets(p, where)
         if p.test_iter_auto:
             p.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
+
+    def take_shards(self, count: int) -> None:
+        """Make updates of so many shards from now on."""
+        if count != max(1, self.param.shards):
+            shards.set_to(self, count)
+            if self.param.max_epoch:
+                self.param.max_iter = epochs.updates(self.net, self.param, self.where)
+            self._divide_update()
+
+    def _divide_update(self) -> None:
+        """Divide each update into its parts, and say which of them this process computes."""
+        p = self.param
+        self.parts = Parts(self.net, parts(p), self.group, shared=p.shards > 1, overlap=p.layer_wise_reduce)
 
     # --- what a solver type writes ----------------------------------------------------------------------
 
@@ -149,7 +167,7 @@ class Solver(Shown):
 
         Raise SolverError where another process writes snapshots of the same prefix. `step` and `snapshot` do so, too.
         """
-        writes = self._writes() or self.param.snapshot_after_train
+        writes = (self._writes() or self.param.snapshot_after_train) and not self.group.rank
         with snapshot.alone(self.param.snapshot_prefix, where=self.where) if writes else nullcontext():
             self._solve(resume_file)
 
@@ -162,6 +180,7 @@ class Solver(Shown):
         if resume_file:
             log(At.SOLVER_RESTORED, f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
+        shards.report(self)
         self.step(self.param.max_iter - self.iter)
         # where `snapshot` divides the last iteration, the loop has just written it
         if self.param.snapshot_after_train and not self._is_due(self.param.snapshot):
@@ -180,8 +199,7 @@ class Solver(Shown):
 
     def step(self, iterations: int) -> None:
         """Make this many updates, or fewer where a stop is asked for."""
-        locked = run_lock.held(self.param.snapshot_prefix, where=self.where) if self._writes() else nullcontext()
-        with locked, doctor.attending(self):
+        with self._locked(self._writes()), doctor.attending(self):
             self._step(iterations)
 
     def apply_update(self) -> None:
@@ -210,16 +228,11 @@ class Solver(Shown):
     def test(self, index: int) -> list[tuple[str, float]]:
         """Run a test net for its test_iter. Return the name and the mean of each number that it puts out."""
         log(At.TESTING, f"Iteration {self.iter}, Testing net (#{index})")
-        net, batches = self.test_nets[index], self.param.test_iter[index]
-        net.share_trained_layers_with(self.net)
-        mean, test = report.MeanOutputs(net), epochs.Test(net, batches)
-        for batch in test:
-            self._answer_requests()
-            if self.stopped:
-                log(At.TEST_INTERRUPTED, "Test interrupted.")
-                return []
-            with net.draws.during(self.draw_seed, self.iter, batch, 1 + index):  # never those of the train net
-                mean.add(net.forward_pass(), test.share())
+        self.test_nets[index].share_trained_layers_with(self.net)
+        mean = testing.run(self, index)
+        if mean is None:
+            log(At.TEST_INTERRUPTED, "Test interrupted.")
+            return []
         if self.param.test_compute_loss:
             log(At.TEST_LOSS, f"Test loss: {number(mean.loss)}")
         for i, line in enumerate(mean.lines()):
@@ -230,12 +243,12 @@ class Solver(Shown):
 
     def snapshot(self) -> str:
         """Write the weights, the solver's state and the resume file. Return the name of the weights' file."""
-        with run_lock.held(self.param.snapshot_prefix, where=self.where):
+        with self._locked(True):
             return snapshot.write(self, self._before_test or resume_file.capture(self))
 
     def restore(self, path: str) -> None:
         """Continue from a solver state: weights, history and iteration, and all else where its resume file exists."""
-        self._resumed = snapshot.restore(self, path)
+        self.resumed = snapshot.restore(self, path)
 
     def restore_newest(self) -> str:
         """Continue from the newest snapshot that is complete. Return its state's name, or "" where there is none."""
@@ -251,15 +264,20 @@ class Solver(Shown):
         """Return whether training may write a snapshot on its own before it ends."""
         return bool(self.param.snapshot or self.keep)
 
+    def _locked(self, writes: bool) -> AbstractContextManager[object]:
+        """Return what holds the run's lock, where this process writes snapshots: of a group, rank 0."""
+        writes = writes and not self.group.rank
+        return run_lock.held(self.param.snapshot_prefix, where=self.where) if writes else nullcontext()
+
     # --- the loop ---------------------------------------------------------------------------------------
 
     def _step(self, iterations: int) -> None:
         stop = self.iter + iterations
         # where the resumed snapshot was taken after the tests of its iteration, they are not made a second time
-        tested = self.tested if self._resumed else -1 if self.iter or self.param.test_initialization else 0
-        if not self._resumed:
+        tested = self.tested if self.resumed else -1 if self.iter or self.param.test_initialization else 0
+        if not self.resumed:
             self.smoothing = report.SmoothedLoss(self.param.average_loss)  # Caffe: each call of `step` begins anew
-        self._resumed = False
+        self.resumed = False
         self._stopwatch.start(self.iter)
         while self.iter < stop and not self._stops_early():
             self.net.clear_param_diffs()
@@ -272,7 +290,7 @@ class Solver(Shown):
             self._call(self.on_gradients_ready)
             self.apply_update()
             self._call(self.on_update)
-            action = self.requested_action()
+            action = self._asked()
             if self._is_due(self.param.snapshot) or action is Action.SNAPSHOT:
                 self.snapshot()
             if action is Action.STOP:
@@ -287,37 +305,33 @@ class Solver(Shown):
         for hook in hooks:
             hook()
 
-    def _answer_requests(self) -> None:
+    def answer_requests(self) -> None:
         """Do all that was asked since the last iteration, because during a test the loop does not ask."""
-        while (action := self.requested_action()) is not Action.NONE:
+        while (action := self._asked()) is not Action.NONE:
             if action is Action.SNAPSHOT:
                 self.snapshot()
             else:
                 self.stopped = True
 
+    def _asked(self) -> Action:
+        """Return what was asked of this process, or of any that trains together with it."""
+        return agreed(self.group.gather(self.requested_action()))
+
     # --- the way of a gradient --------------------------------------------------------------------------
 
     def _backward(self) -> None:
-        """Run iter_size passes, whose gradients add up in the diffs; display the loss where that is due."""
+        """Run the parts of an update, whose gradients add up in the diffs; display the loss where that is due."""
         self._call(self.on_start)
         display = self._is_due(self.param.display)
         self.net.set_debug_info(display and self.param.debug_info)
-        losses = [self._pass(part) for part in range(self.param.iter_size)]
-        self.divisor = self._passes.end()
-        self.loss = sum(losses) / len(losses)
+        self.parts.run(self.draw_seed, self.iter)
+        self.loss = sum(self.parts.losses) / len(self.parts.losses)
         self.smoothed_loss = self.smoothing.add(self.loss)
         self.losses.add(self.iter, self.loss)
         if self._plateau and not self._plateau.name:  # without a plateau_metric the smoothed loss is what counts
             self._look_for_plateau(self.smoothed_loss)
         if display:
             self._display()
-
-    def _pass(self, part: int) -> float:
-        with self.net.draws.during(self.draw_seed, self.iter, part, 0):
-            loss = self.net.forward_pass()
-            self._passes.weigh()
-            self.net.backward_pass()
-        return loss
 
     def _clip(self) -> None:
         """Scale all gradients down to the L2 norm `clip_gradients`, where their common norm is larger."""
@@ -334,23 +348,10 @@ class Solver(Shown):
             for blob in blobs:
                 np.multiply(blob.diff, scale, out=blob.diff)
 
-    def regularize(self, param: Param, w: np.ndarray, dw: np.ndarray) -> float:
-        """Average a gradient, and add L1 decay to it. Return the L2 decay, which is still to be added."""
-        self._average(dw)
-        return self._decay(w, dw, self.param.weight_decay * param.decay_mult)
-
-    def _average(self, dw: np.ndarray) -> None:
-        """dw ← dw / divisor: the mean of the iter_size passes."""
-        if self.divisor != 1:
-            kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / self.divisor, out=dw))
-
-    def _decay(self, w: np.ndarray, dw: np.ndarray, decay: float) -> float:
-        """Add the L1 decay to a gradient. Return the L2 decay, which is still to be added."""
-        if self.param.regularization_type != "L1":
-            return decay
-        if decay:
-            kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
-        return 0.0
+    @property
+    def divisor(self) -> float:
+        """The number by which the summed gradients of this iteration are divided."""
+        return self.parts.divisor
 
     # --- what the numbers lead to -----------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Steps:
             return
         if solver.divisor != 1 or solver.param.regularization_type == "L1":  # else there is nothing to do before
             for param, (w, dw, *_) in zip(params, arrays, strict=True):
-                solver.regularize(param, w, dw)
+                _regularize(solver, param, w, dw)
         for numbers, rate in zip(self._numbers, rates, strict=True):
             numbers[:] = array("d", rules[rate].numbers)
         self._play()
@@ -61,7 +61,7 @@ class Steps:
         steps, rules = Recording(), []
         self._play, self._numbers = None, []
         for param, (w, dw, *history) in zip(params, arrays, strict=True):
-            l2_decay = solver.regularize(param, w, dw)
+            l2_decay = _regularize(solver, param, w, dw)
             rule = solver.rule(solver.rate * param.lr_mult)
             numbers = array("d", rule.numbers)
             with recording() as made:
@@ -76,6 +76,18 @@ class Steps:
     def __reduce__(self) -> Any:
         """A copy of a solver records its own steps, for these compute in the memory of the original."""
         return Steps, ()
+
+
+def _regularize(solver: Solver, param: Param, w: np.ndarray, dw: np.ndarray) -> float:
+    """Average a gradient, and add L1 decay to it. Return the L2 decay, which is still to be added."""
+    if solver.divisor != 1:
+        kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / solver.divisor, out=dw))
+    decay = float(solver.param.weight_decay * param.decay_mult)
+    if solver.param.regularization_type != "L1":
+        return decay
+    if decay:
+        kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
+    return 0.0
 
 
 def _state(solver: Solver, params: Sequence[Param], rules: Any) -> Hashable:

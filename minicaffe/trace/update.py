@@ -11,6 +11,7 @@ import numpy as np
 
 from minicaffe.log import number
 from minicaffe.solvers import Solver
+from minicaffe.solvers.fields import parts
 from minicaffe.solvers.rule import Rule
 from minicaffe.trace import formulas
 from minicaffe.trace.code import PACKAGE
@@ -117,7 +118,7 @@ class Updates:
                          + (f"It is above clip_gradients, so all were multiplied by {number(p.clip_gradients / norm)}."
                             if norm > p.clip_gradients else "It is not above clip_gradients, so none was changed."))
         if self.solver.divisor != 1:
-            notes.append(f"The gradients of {p.iter_size} passes were summed, and are divided by "
+            notes.append(f"The gradients of {parts(p)} passes were summed, and are divided by "
                          f"{number(self.solver.divisor)}.")
         if self.params[i].lr_mult == 0:
             notes.append("lr_mult is 0: this parameter does not learn.")

@@ -19,7 +19,7 @@ from minicaffe.cli.__main__ import main
 from minicaffe.io import prototxt, weights
 from minicaffe.io.binary import LayerWeights
 from minicaffe.log import one_line, visible
-from minicaffe.proto import NetParameter
+from minicaffe.proto import NetParameter, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.records import facts
 
@@ -208,7 +208,7 @@ def test_the_bar_in_ascii(capsys):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=terminal.ERRORS)
     bar = progress.Bar(rich.console.Console(file=stream, force_terminal=True, width=100))
     solver = type("Solver", (), {"net": type("Net", (), {"bottoms": [], "tops": []}), "iter": 1, "smoothed_loss": 1.0,
-                                 "rate": 0.1, "on_update": [], "param": type("P", (), {"max_iter": 4, "iter_size": 1})})
+                                 "rate": 0.1, "on_update": [], "param": SolverParameter(max_iter=4)})
     with bar.following(solver):
         solver.on_update[0]()
     stream.flush()

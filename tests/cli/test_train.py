@@ -20,6 +20,7 @@ from minicaffe.cli.__main__ import main
 from minicaffe.io import solverstate
 from minicaffe.io.binary import read_weights
 from minicaffe.log import log, warn
+from minicaffe.proto import SolverParameter
 from minicaffe.records import glog
 from minicaffe.solvers import Action
 
@@ -235,7 +236,7 @@ def test_a_terminal_gets_a_bar():
     stream = io.StringIO()
     bar = progress.Bar(rich_console.Console(file=stream, force_terminal=True, width=160))
     net = SimpleNamespace(bottoms=[[]], tops=[[SimpleNamespace(num_axes=2, shape=(6, 3))]])
-    solver = SimpleNamespace(param=SimpleNamespace(max_iter=9, iter_size=2), iter=0, net=net, on_update=[],
+    solver = SimpleNamespace(param=SolverParameter(max_iter=9, iter_size=2, shards=4), iter=0, net=net, on_update=[],
                              smoothed_loss=0.0, rate=0.05)
     with glog.listening(bar.handler), bar.following(solver):
         for iteration in range(1, 10):
@@ -253,7 +254,7 @@ def test_a_terminal_gets_a_bar():
     assert "accuracy = 0.75" in shown
     assert "nobody reads live" not in shown
     assert [] == solver.on_update
-    assert 12 == progress.images_per_update(solver)
+    assert 6 * 2 * 4 == progress.images_per_update(solver)
 
 
 def test_strict_refuses_weights_that_lack_a_layer(folder, capsys):

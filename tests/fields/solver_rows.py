@@ -73,6 +73,7 @@ ROWS = [
     Row("clip_gradients", "0 makes every gradient 0, where 'no clipping' is meant; negative never clips, as Caffe's "
         "default, and infinity neither", zero=ERROR, negative=ALLOWED, nan=ERROR, inf=ALLOWED),
     Row("iter_size", "an update needs a pass", zero=ERROR, negative=ERROR),
+    Row("shards", "a power of two; 0 is not one", zero=ERROR, negative=ERROR),
     Row("type", "there is no such solver", empty=ERROR),
     Row("solver_type", "the old form of type", alone=(WARNING, "solver_type: ADAM")),
 
@@ -96,9 +97,10 @@ ROWS = [
     Row("weights", "an empty name is no file", empty=ERROR),
 
     # --- devices ------------------------------------------------------------------------------------------------
-    Row("solver_mode", "minicaffe has no GPU; one notice for all three", alone=(WARNING, "solver_mode: GPU")),
+    Row("solver_mode", "minicaffe has no GPU; one notice for both", alone=(WARNING, "solver_mode: GPU")),
     Row("device_id", "a GPU's number", zero=WARNING, negative=WARNING),
-    Row("layer_wise_reduce", "for several GPUs", alone=(WARNING, "layer_wise_reduce: false")),
+    Row("layer_wise_reduce", "how several processes exchange gradients, which a file says for any number of them",
+        alone=(ALLOWED, "layer_wise_reduce: false")),
 ]
 
 # A fork's field, set to another value than its default: refused where it changes the updates, left aside without a word

@@ -97,6 +97,9 @@ def test_a_field_of_a_fork(field, expected, caplog):
     ("random_seed: -5", "random_seed", WARNING, "is -5, which is no seed"),
     ("solver_mode: GPU device_id: 1", "device_id", WARNING, "solver_mode: GPU and device_id: 1 are set, but minicaffe"),
     ("solver_mode: CPU", "solver_mode", ALLOWED, ""),
+    ("shards: 1", "shards", ALLOWED, ""),
+    ("shards: 6", "shards", ERROR, "of two, such as 1, 2, 4 or 8, got 6\n  hint: write 4 or 8; iter_size may be"),
+    ("shards: -8", "shards", ERROR, "got -8\n  hint: leave it out, for one shard"),
 ])
 def test_what_one_cell_cannot_say(fields, field, expected, words, caplog):
     """Values that depend on another field have their outcome, in one message with these words."""

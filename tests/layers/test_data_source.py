@@ -143,6 +143,16 @@ def test_epochs(name):
     assert 13 / 5 == facts.updates_per_epoch(solver)
 
 
+def test_epochs_of_large_updates(caplog):
+    """An update has iter_size · shards batches."""
+    caplog.set_level(logging.INFO, "minicaffe")
+    solver = solver_on(rows("Rows") + TAIL, "max_epoch: 16 iter_size: 3 shards: 2")
+
+    assert -(-16 * 13 // (5 * 3 * 2)) == 7 == solver.param.max_iter
+    assert "max_epoch 16 is max_iter 7: 13 samples in layer x, 30 an update" in caplog.text
+    assert 13 / (5 * 3 * 2) == facts.updates_per_epoch(solver)
+
+
 @old_and_new
 def test_the_record_of_a_bad_sample_is_named(name):
     """The message about a label says which row it stands in."""
@@ -163,10 +173,12 @@ def test_going_on_from_a_snapshot_of_caffes(tmp_path, caplog):
     first = solver_on(rows("Rows") + TAIL, f'snapshot: 2 iter_size: 3 snapshot_prefix: "{tmp_path}/s"')
     first.step(2)
     (tmp_path / "s_iter_2.resume").unlink()
-    second = solver_on(rows("Rows") + TAIL, "iter_size: 3")
-    second.restore(f"{tmp_path}/s_iter_2.solverstate")
+    second, third = solver_on(rows("Rows") + TAIL, "iter_size: 3"), solver_on(rows("Rows") + TAIL, "shards: 4")
+    for solver in (second, third):
+        solver.restore(f"{tmp_path}/s_iter_2.solverstate")
 
     assert second.net.layers[0].cursor == first.net.layers[0].cursor == 30
+    assert third.net.layers[0].cursor == 2 * 4 * 5
     assert "Data layer x goes on after 30 samples" in caplog.text
 
 

@@ -1,7 +1,5 @@
 """iter_size: k passes over batches of n make the update of one pass over a batch of k · n."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -77,21 +75,23 @@ def test_losses_that_count_in_one_proportion():
         np.testing.assert_allclose(several, one, rtol=1e-12)
 
 
-def test_losses_that_count_differently_are_warned_of(caplog):
-    """This is the limit: one buffer cannot serve two divisors; the warning comes once."""
-    caplog.set_level(logging.WARNING, "minicaffe")
+@pytest.mark.parametrize("mode", ["FULL", "NONE"])
+def test_losses_that_count_in_different_proportions(mode):
+    """One sum cannot serve two divisors, so the passes run once more on the same batches, with exact weights."""
     two = (SOFTMAX % ("", f"ignore_label: {IGNORED} normalization: VALID")
            + 'layer { name: "more" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "more" '
-             f"loss_param {{ ignore_label: {IGNORED} normalization: FULL }} }}")
-    train(two, K)
+             f"loss_param {{ ignore_label: {IGNORED} normalization: {mode} }} }}")
+    large, small = train(two, 1), train(two, K)
 
-    warned = [record.getMessage() for record in caplog.records]
-    assert 1 == len(warned)
-    assert [] == [word for word in ("iter_size", "loss, more", "different proportions") if word not in warned[0]]
+    for one, several in zip(large, small, strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-12, atol=1e-15)
 
 
-def test_equal_counts_are_caffes_mean_bit_by_bit():
-    """Where no label is ignored, the sum is divided by iter_size and nothing else is done."""
+def test_equal_counts_are_the_mean_bit_by_bit():
+    """Where no label is ignored, the gradients are added in the order of the tree, divided, and nothing else is done.
+
+    Each gradient is computed by itself. So it does not matter which process computes it.
+    """
     loss = SOFTMAX % ("", "")
     x = batches()[0][:K * N]
     labels = np.arange(K * N) % C
@@ -100,10 +100,13 @@ def test_equal_counts_are_caffes_mean_bit_by_bit():
         iter_size: {K}""", SolverParameter()))
     solver.net.layers[0].reset(x, labels)
     w = solver.net.params["ip"][0]
-    before = w.data.copy()
+    before, gradients = w.data.copy(), []
     for _ in range(K):
+        solver.net.clear_param_diffs()
         solver.net.forward_backward()
-    mean = w.diff * np.float32(1 / K)
+        gradients.append(w.diff.copy())
+    a, b, c, d = gradients
+    mean = ((a + b) + (c + d)) * np.float32(1 / K)
     solver.step(1)
 
     np.testing.assert_array_equal(w.data, before - mean)

@@ -496,7 +496,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
         resume_file.store(path, WRONG[wrong](json.loads(path.read_bytes().split(b"\n")[1])))
     else:
         line = {"deeply nested": nested(), "no JSON": b"\xff{", "another version": b"{}"}[wrong]
-        version = 3 if wrong == "another version" else 2
+        version = 4 if wrong == "another version" else 3
         path.write_bytes(b"minicaffe resume %d %08x\n%s\n" % (version, zlib.crc32(line), line))
     solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
     before, draws = [blob.data.copy() for blob in solver.net.params["ip"]], rng.state()
@@ -504,7 +504,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
         solver.restore(str(tmp_path / "s_iter_2.solverstate"))
 
     assert len(str(error.value)) < 500 + 3 * len(str(path))
-    assert "version 3" in str(error.value) or wrong != "another version"
+    assert "version 4" in str(error.value) or wrong != "another version"
     assert (0, draws) == (solver.iter, rng.state())
     for mine, theirs in zip(solver.net.params["ip"], before, strict=True):
         np.testing.assert_array_equal(mine.data, theirs)

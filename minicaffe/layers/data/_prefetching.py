@@ -2,6 +2,7 @@
 
 from minicaffe.data.balance import balanced
 from minicaffe.data.prefetch import Prefetcher
+from minicaffe.data.turns import Turns
 from minicaffe.errors import DataError
 from minicaffe.layer import DataSource
 from minicaffe.log import log
@@ -20,7 +21,8 @@ class PrefetchingLayer(DataSource):
     def start(self, batches, depth):
         """Start the thread, which prepares up to `depth` batches in advance."""
         self._batches, self._depth = batches, depth
-        self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
+        self._cursor, self._turn = batches.cursor, batches.turn
+        self.batch_size, self.epoch_size = batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
 
     def balanced(self, labels):
@@ -45,7 +47,8 @@ class PrefetchingLayer(DataSource):
         if len(top) > 1:
             top[1].data[...] = batch.label
         self._batches.reuse(batch)
-        self.keys, self._cursor = batch.keys, batch.cursor
+        self.keys, self._cursor, self._turn = batch.keys, batch.cursor, batch.turn
+        self.stands_in = batch.stands_in
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
 
@@ -59,10 +62,13 @@ class PrefetchingLayer(DataSource):
 
     @cursor.setter
     def cursor(self, value):
-        self._pause()  # the thread is ahead of `_cursor`: its batches are dropped, and a new thread makes them again
-        self._batches.seek(value)
-        self._cursor = value
-        self._prefetcher = Prefetcher(self._batches, self._depth)
+        self._go_on(value)
+
+    def take_turns(self, first, count, of):
+        self._pause()
+        self._batches.turns = Turns(first, count, of)
+        self._go_on(self._cursor)
+        return True
 
     @property
     def draws_for_samples(self):  # type: ignore[override]
@@ -80,7 +86,8 @@ class PrefetchingLayer(DataSource):
     def whole_epochs(self, value):
         self._pause()
         self._batches.whole_epochs = value
-        self.cursor = self._cursor  # the batches that were made in advance may have the wrong size: make them again
+        # the batches that were made in advance may have the wrong size: make them again
+        self._go_on(self._cursor, self._turn)
 
     @property
     def batches(self):
@@ -92,15 +99,20 @@ class PrefetchingLayer(DataSource):
         return list(self._batches.left_out.values())
 
     def resume_state(self):
-        return {"cursor": self._cursor, "seeds": self._batches.seeds}
+        within = {"turn": self._turn} if self._turn else {}  # between two updates, where snapshots are taken, it is 0
+        return {"cursor": self._cursor, **within, "seeds": self._batches.seeds}
 
     def resume_from(self, state):
         seeds, cursor = [int(seed) for seed in state["seeds"]], int(state["cursor"])
         if not seeds or min(*seeds, cursor) < 0:
             self.fail(f"cannot go on after {cursor} samples with the seeds {seeds}")
+        turn, turns = int(state.get("turn", 0)), self._batches.turns
+        if turn and not 0 < turn < (turns.count if turns else 1):
+            self.fail(f"cannot go on after {turn} batches of an update, of which it reads "
+                      f"{turns.count if turns else 'all'}")
         self._pause()
         self._batches.seeds = seeds
-        self.cursor = cursor
+        self._go_on(cursor, turn)
 
     def close(self):
         """End the threads. After this the layer cannot run forward any more."""
@@ -110,8 +122,15 @@ class PrefetchingLayer(DataSource):
     def _ready(self):
         """Return the prefetcher. In a forked process it is a new one, which goes on where this process was copied."""
         if self._prefetcher.is_forked:
-            self.cursor = self._cursor
+            self._go_on(self._cursor, self._turn)
         return self._prefetcher
+
+    def _go_on(self, cursor, turn=0):
+        """Go on at this place of the order, where `turn` batches of the update have already been read."""
+        self._pause()  # the thread is ahead of `_cursor`: its batches are dropped, and a new thread makes them again
+        self._batches.seek(cursor, turn)
+        self._cursor, self._turn = cursor, turn
+        self._prefetcher = Prefetcher(self._batches, self._depth)
 
     def _pause(self):
         """End the thread, because the batches must not be changed while it makes some."""
@@ -127,5 +146,5 @@ class PrefetchingLayer(DataSource):
         """Give a copy (copy.deepcopy) a thread of its own, which goes on with the same sample as the original."""
         vars(self).update(state)
         if "_batches" in state:
-            self._batches.seek(self._cursor)
+            self._batches.seek(self._cursor, self._turn)
             self._prefetcher = Prefetcher(self._batches, self._depth)

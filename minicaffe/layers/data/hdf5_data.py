@@ -67,7 +67,7 @@ class HDF5DataLayer(PrefetchingLayer):
         batch = self._ready().take()
         for y, rows in zip(top, batch.tops, strict=True):
             y.data[...] = rows
-        self.keys, self._cursor = batch.keys, batch.cursor
+        self.keys, self._cursor, self._turn = batch.keys, batch.cursor, batch.turn
 
     @property
     def source_files(self):  # type: ignore[override]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.turns import InTurns, Turns
 from minicaffe.layer import DataSource, register
 from minicaffe.log import At, plural, warn
 from minicaffe.proto import MemoryDataParameter
@@ -49,9 +50,10 @@ class MemoryDataLayer(DataSource):
         self._label_shape = (p.label_size,) if p.label_size else ()
         self._transformer = Transformer(self.layer_param.transform_param, self.phase,
                                         f"layer {self.name!r} ({self.type})")
-        # `_cursor` is the next row of the arrays. The public `cursor` stays None: it would count over all arrays, and
-        # only the program has the earlier ones.
-        self._data, self._cursor = None, 0
+        # `_place` counts the rows of the arrays that are there. The public `cursor` stays None: it would count over all
+        # arrays, and only the program has the earlier ones.
+        self._data, self._place = None, InTurns()
+        self._place.batch_size = p.batch_size
         self._unread = False  # whether rows of the last `add` are still to come
         self._seed = None  # of what the last `add` drew; None where it drew nothing
 
@@ -64,11 +66,18 @@ class MemoryDataLayer(DataSource):
         if self._data is None:
             self.fail("has no data", hint="call reset(data, labels) or net.set_input_arrays before forward")
         y, label = top
-        rows = slice(self._cursor, self._cursor + self.batch_size)  # never beyond the end: `_take` saw to that
+        begin = self._place.begin() % len(self._data)
+        rows = slice(begin, begin + self.batch_size)  # never beyond the end: `_take` saw to that
         y.data[...] = self._data[rows]
         label.data[...] = self._labels[rows].reshape(label.shape)
-        self._cursor = rows.stop % len(self._data)
-        self._unread = self._unread and self._cursor != 0
+        self._place.move(begin + self.batch_size)
+        self._unread = self._unread and self._place.cursor < len(self._data)
+        self._place.seek(self._place.cursor % len(self._data), self._place.turn)
+
+    def take_turns(self, first, count, of):
+        self._place.turns = Turns(first, count, of)
+        self._place.seek(self._place.cursor)
+        return True
 
     @property
     def draws_for_samples(self):  # type: ignore[override]
@@ -97,12 +106,13 @@ class MemoryDataLayer(DataSource):
         self._unread, self._seed = True, seed
 
     def resume_state(self):
-        return {"cursor": self._cursor, "unread": self._unread, "seed": self._seed}
+        return {"cursor": self._place.cursor, "unread": self._unread, "seed": self._seed}
 
     def resume_from(self, state):
         # the arrays are not in the snapshot: the program hands them over before it resumes
         if self._data is not None and 0 <= state["cursor"] < len(self._data):
-            self._cursor, self._unread = int(state["cursor"]), bool(state["unread"])
+            self._place.seek(int(state["cursor"]))
+            self._unread = bool(state["unread"])
             if self._seed != state.get("seed"):
                 self.fail("goes on with other crops and mirrors: what `add` drew for its images cannot be drawn again")
 
@@ -119,4 +129,5 @@ class MemoryDataLayer(DataSource):
         if not len(data) or len(data) % self.batch_size:
             self.fail(f"takes a number of images that is a multiple of batch_size {self.batch_size}, got {len(data)}")
         self._data, self._labels = data, labels.reshape(len(data), size)
-        self._cursor, self.epoch_size, self._seed = 0, len(data), None
+        self._place.seek(0)
+        self.epoch_size, self._seed = len(data), None

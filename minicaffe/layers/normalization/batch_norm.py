@@ -124,7 +124,9 @@ class BatchNormLayer(Layer):
         else:
             kept = self._kept()
             mu, v, self.std = normalize(x, self.eps, kept)
-            self._remember(mu, v)
+            self.measured = mu, v, self.m
+            if not self.remembers_later:
+                self.remember(self.measured)
             if w is None:
                 kernels.copy(kept, y)
             else:
@@ -148,6 +150,21 @@ class BatchNormLayer(Layer):
             kernels.scale_channels(dy, w, None, 1, dx)
             dy = dx
         normalize_grad(dy, self._kept(), self.std, dx)  # dx = (dy − Σ dy / m − x̂ · Σ (dy·x̂) / m) / √(v + ε)
+
+    def remember(self, measured):
+        # those of earlier batches count λ times what they did
+        mu, v, m = measured
+        mean, variance, factor = (blob.data for blob in self.blobs[:3])
+        if self.of_nvidia:
+            fraction = self.fraction if variance.any() else 0.0
+            for kept, new in ((mean, mu), (variance, v)):
+                kept *= fraction
+                kept += (1 - fraction) * new
+            return
+        unbiased = m / (m - 1) if m > 1 else 1.0
+        for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
+            kept *= self.fraction
+            kept += new  # mean ← λ·mean + μ, and the other two alike
 
     def in_todays_order(self, blobs):
         # NVIDIA, before its version 0.17: w, b, mean, variance, and one number
@@ -194,20 +211,6 @@ class BatchNormLayer(Layer):
         else:
             # Caffe: with factor = 0, as at the start, μ = v = 0
             kernels.global_stats(mean, variance, factor, self.eps, self.mu, self.inverse_std)
-
-    def _remember(self, mu, v):
-        """Add the batch's statistics to the blobs; those of earlier batches count λ times what they did."""
-        mean, variance, factor = (blob.data for blob in self.blobs[:3])
-        if self.of_nvidia:
-            fraction = self.fraction if variance.any() else 0.0
-            for kept, new in ((mean, mu), (variance, v)):
-                kept *= fraction
-                kept += (1 - fraction) * new
-            return
-        unbiased = self.m / (self.m - 1) if self.m > 1 else 1.0
-        for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
-            kept *= self.fraction
-            kept += new  # mean ← λ·mean + μ, and the other two alike
 
     def _kept(self):
         """Return the memory of x̂ as (images, C, values of a channel)."""

@@ -144,6 +144,10 @@ class BNLayer(Layer):
         if self.uses_batch:
             normalize_grad(dx, kept, self.std, dx)  # dx = (h − Σ h / m − x̂ · Σ (h·x̂) / m) / √(v + ε)
 
+    def remember(self, measured):
+        for kept, new in zip((self._numbers(2), self._numbers(3)), measured, strict=True):
+            kept[...] = self.fraction * kept + (1 - self.fraction) * new
+
     def gradient_from(self, t):
         return t == 0
 
@@ -210,9 +214,9 @@ class BNLayer(Layer):
         for blob, values in zip(top[1:], (mu, v), strict=False):
             blob.data[...] = values.reshape(blob.shape)
         if self.remembers:
-            mean, variance = self._numbers(2), self._numbers(3)
-            mean[...] = self.fraction * mean + (1 - self.fraction) * mu
-            variance[...] = self.fraction * variance + (1 - self.fraction) * v
+            self.measured = mu, v
+            if not self.remembers_later:
+                self.remember(self.measured)
         return kept
 
     def _numbers(self, k):

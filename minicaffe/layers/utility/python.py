@@ -122,7 +122,8 @@ class _Adapter(PythonLayer):
 
 # --- subclasses of minicaffe's Layer: the net's layer is an instance of the user's class ---------------------------
 
-GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
+GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from",
+           "take_turns")
 
 
 def _joined(user):
@@ -141,7 +142,7 @@ def _joined(user):
 
     own = {"type": PythonLayer.type, "message": PythonLayer.message, "__module__": user.__module__,
            "__doc__": user.__doc__, "__init__": init}
-    own |= {name: _guarded(getattr(user, name), name) for name in GUARDED}
+    own |= {name: _guarded(getattr(user, name), name) for name in GUARDED if hasattr(user, name)}
     made: Any = type(user.__name__, (user, PythonLayer), own)
     return made
 

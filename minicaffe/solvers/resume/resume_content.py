@@ -25,6 +25,9 @@ def check(content: Any) -> None:
         raise ValueError(f"'types' is {_shown(content['types'])}")
     if not _list(_dict(_dict(_text)))(content.get("data", [])):
         raise ValueError(f"'data' is {_shown(content['data'])}")
+    count = content.get("shards", 1)
+    if not _count(count) or count.bit_count() != 1:
+        raise ValueError(f"'shards' is {_shown(count)}")
     seed = content.get("draw_seed")
     if seed is not None and not _seed(seed):
         raise ValueError(f"'draw_seed' is {_shown(seed)}")

@@ -2,11 +2,12 @@
 
 With it a resumed training computes the same numbers as a training that was never stopped.
 
-    minicaffe resume 2 CRC32        the format, its version, and the checksum of what follows
+    minicaffe resume 3 CRC32        the format, its version, and the checksum of what follows
     {…}                             one line of JSON, in which an array is {"array": base64, "type": …, "shape": […]}
 
     iter, weights, history      the snapshot that it belongs to: iteration, checksums of weights' file and history
     solver                      the solver's fields as text, so that a resume can say which have changed
+    shards                      into how many shards an update is divided; older files and Caffe's have one
     draw_seed                   the solver's; files of version 1 have none (see `check_chance`)
     random                      the state of minicaffe's generator; with users' layers also of numpy's and Python's
     nets                        for the train net and each test net: the `resume_state` of each layer that has one
@@ -41,13 +42,14 @@ from minicaffe.proto import TEST, SolverParameter, is_repeated
 from minicaffe.solvers import definition
 from minicaffe.solvers.fields import shown
 from minicaffe.solvers.resume import resume_content
+from minicaffe.solvers.schedule import shards
 
 if TYPE_CHECKING:
     from minicaffe.net import Net
     from minicaffe.solvers.solver import Solver
 
 FORMAT = b"minicaffe resume"
-VERSIONS = b"1", b"2"  # those that are read; the last one is written
+VERSIONS = b"1", b"2", b"3"  # those that are read; the last one is written
 HEAD = b"%s %s " % (FORMAT, VERSIONS[-1])
 
 
@@ -58,7 +60,7 @@ def path_beside(state: PathLike) -> str:
 
 def capture(solver: Solver) -> dict[str, Any]:
     """Return the state of a solver between two updates, without the weights, the history and the iteration."""
-    return {"draw_seed": solver.draw_seed, "random": _random_state(solver),
+    return {"shards": max(1, solver.param.shards), "draw_seed": solver.draw_seed, "random": _random_state(solver),
             "nets": [_net_state(net) for net in _nets(solver)], "types": [_net_types(net) for net in _nets(solver)],
             "data": [_net_data(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
@@ -161,6 +163,7 @@ def _differences(before: dict[str, str], now: dict[str, str]) -> Iterator[str]:
 def apply(content: dict[str, Any], solver: Solver) -> list[str]:
     """Set a solver to where it stood. Return a sentence for each thing that could not be set."""
     missing = []
+    solver.take_shards(shards.in_resume(content))
     if len(content["nets"]) != 1 + len(solver.test_nets):
         missing.append(f"there were {len(content['nets']) - 1} test nets and are {len(solver.test_nets)}")
     types = content.get("types", [{}] * len(content["nets"]))  # older resume files have no types

@@ -28,8 +28,10 @@ from minicaffe.io.binary import SolverSnapshot
 from minicaffe.io.wrong_file import sibling
 from minicaffe.layer import source_of
 from minicaffe.log import At, lines, log, warn
+from minicaffe.solvers.fields import parts
 from minicaffe.solvers.registry import histories_of
-from minicaffe.solvers.resume import keep, resume_file, run_lock
+from minicaffe.solvers.resume import group_start, keep, resume_file, run_lock
+from minicaffe.solvers.schedule import shards
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -44,6 +46,8 @@ HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|it
 def check_writable(solver: Solver) -> None:
     """Raise SolverError where no snapshot can be written: at the start rather than after hours of training."""
     p = solver.param
+    if solver.group.rank:  # rank 0 alone writes
+        return
     tail = ".h5" if p.snapshot_format == p.HDF5 else ""
     state = f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}"
     # the file is written by its full path and read by the given one; with many ./ in it the given one may be longer
@@ -68,8 +72,12 @@ def check_writable(solver: Solver) -> None:
 def write(solver: Solver, captured: dict[str, Any]) -> str:
     """Write the three files, and remove the snapshots that are not kept. Return the name of the weights' file.
 
-    `captured` is what `resume_file.capture` returned: the content of the resume file.
+    `captured` is what `resume_file.capture` returned: the content of the resume file. Where several processes train
+    together, rank 0 writes the files, and the others return "".
     """
+    group_start.check_alike(solver)
+    if solver.group.rank:
+        return ""
     model = _write(solver, captured)
     _remove_surplus(solver)
     return model
@@ -93,6 +101,9 @@ def _write(solver: Solver, captured: dict[str, Any]) -> str:
 
 def write_best(solver: Solver) -> None:
     """Give the weights of this iteration, whose test result is the best, the name PREFIX_best.caffemodel."""
+    group_start.check_alike(solver)
+    if solver.group.rank:
+        return
     tail = ".h5" if solver.param.snapshot_format == solver.param.HDF5 else ""
     if solver.iter in solver.written:  # the loop has just written this snapshot; otherwise there is none yet
         model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
@@ -135,6 +146,7 @@ def restore(solver: Solver, path: str) -> bool:
     if found is not None:
         _check_type(solver, resume_file.solver_type(found), path, model)
         resume_file.check_chance(found, resume_file.path_beside(path), solver)
+        shards.check_restored(found, resume_file.path_beside(path), solver)
     history = _fitting(solver, state.history, path, model)
     if model:
         _copy_weights(solver, model, path)
@@ -219,7 +231,7 @@ def _advance_data(solver: Solver) -> None:
     """
     for source in filter(None, map(source_of, solver.net.layers)):
         if source.batch_size and source.cursor is not None and not source.random_start:
-            source.cursor = solver.iter * solver.param.iter_size * source.batch_size
+            source.cursor = solver.iter * parts(solver.param) * source.batch_size
             log(At.DATA_ADVANCED, f"Data layer {source.name} goes on after {source.cursor} samples")
 
 

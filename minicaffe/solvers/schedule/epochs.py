@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minicaffe.errors import MinicaffeError, SolverError
 from minicaffe.layer import DataSource, source_of
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
+from minicaffe.solvers.fields import parts
+from minicaffe.solvers.schedule.turns import OwnBatches
 
 
 class Reader(NamedTuple):
@@ -27,12 +29,13 @@ def readers(net: Net) -> list[Reader]:
     return sorted(found, key=lambda r: -r.size / r.batch)
 
 
-def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
-    """Return the updates in so many epochs. Raise SolverError where no data layer knows the size of its source."""
+def updates(net: Net, param: Any, where: str) -> int:
+    """Return the updates in max_epoch epochs. Raise SolverError where no data layer knows the size of its source."""
     reader = _first(net, "max_epoch", "max_iter", where)
-    count = -(-epochs * reader.size // (reader.batch * iter_size))
+    epochs, in_update = param.max_epoch, reader.batch * parts(param)
+    count = -(-epochs * reader.size // in_update)
     log(At.EPOCHS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
-                          f"{reader.layer.name}, {reader.batch * iter_size} an update")
+                          f"{reader.layer.name}, {in_update} an update")
     return count
 
 
@@ -63,13 +66,16 @@ class Test:
 
     Where a data layer ends its batches with its epochs, and so many batches are whole epochs, the test ends with the
     last sample of them. That may be earlier: where no sample of a batch can be read, the next batch takes its place.
+
+    own     which batches this process runs, where several share the test; then each begins at a place that is known
+            before. None: it runs all, one after the other
     """
 
-    def __init__(self, net: Net, batches: int) -> None:
-        self.net, self.batches = net, batches
+    def __init__(self, net: Net, batches: int, own: OwnBatches | None = None) -> None:
+        self.net, self.batches, self.own = net, batches, own
         self._source: DataSource | None = None  # the layer whose epochs end the test, after `_end` samples
         self._end = 0
-        for reader in readers(net):
+        for reader in readers(net) if own is None else ():
             in_epoch = -(-reader.size // reader.batch)
             if reader.layer.whole_epochs and reader.layer.cursor is not None and batches % in_epoch == 0:
                 self._source = reader.layer
@@ -77,13 +83,29 @@ class Test:
                 break
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the number of each batch, which the caller then runs."""
+        """Yield the number of each batch, which the caller then runs.
+
+        Where several processes share the test, it yields equally many numbers in each of them. A number that is not
+        below `batches` is not run: the last round has no batch for this process.
+        """
+        if self.own is not None:
+            yield from self._shared(self.own)
+            return
         for batch in range(self.batches):
             if self._beyond() >= 0:
                 break
             yield batch
         if self._source is not None and self._beyond() > 0:
             self._source.cursor = self._end  # so that the next test begins with the first sample
+
+    def _shared(self, own: OwnBatches) -> Iterator[int]:
+        own.begin()
+        for round_begin in range(0, self.batches, own.of):
+            for batch in range(round_begin + own.first, round_begin + own.first + own.count):
+                if batch < self.batches:
+                    own.place(batch)
+                yield batch
+        own.end(self.batches)  # also where the last round was not full, or had no batch for this process
 
     def share(self) -> float:
         """Return the weight of the batch that has just run in a mean: 1, or less where it was smaller.
@@ -98,11 +120,14 @@ class Test:
 
 
 def share_of_batch(net: Net) -> float:
-    """Return the weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch."""
+    """Return the weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch.
+
+    It is 0 for a batch that only stands in for one of which no sample can be read.
+    """
     for layer, tops in zip(net.layers, net.tops, strict=True):
         source = source_of(layer)
         if source and source.whole_epochs and source.batch_size:
-            return tops[0].shape[0] / source.batch_size
+            return 0.0 if source.stands_in else tops[0].shape[0] / source.batch_size
     return 1.0
 
 

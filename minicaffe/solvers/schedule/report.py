@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,6 +97,14 @@ class Stopwatch:
         return f"{number(iterations / seconds if seconds else 0)} iter/s, {number(round(seconds, 3))}s/{display} iters"
 
 
+class BatchOutputs(NamedTuple):
+    """What a net has put out for a batch: the loss, how much the batch counts, and the values of each output."""
+
+    loss: float
+    share: float
+    values: list[np.ndarray]
+
+
 class MeanOutputs:
     """The mean over several batches of each number in the outputs of a net.
 
@@ -109,15 +117,22 @@ class MeanOutputs:
         self._counts: list[np.ndarray] = []  # for each number of the sums, how many batches it comes from
 
     def add(self, loss: float, share: float = 1.0) -> None:
-        """Take in the net's outputs and the loss of the last forward pass.
+        """Take in the net's outputs and the loss of the last forward pass, as `of_batch` and `add_batch` say."""
+        self.add_batch(self.of_batch(loss, share))
 
-        `share` is below 1 for a smaller batch, and 0 for a batch that does not count. Raise NetError where an output
-        has changed its shape otherwise.
+    def of_batch(self, loss: float, share: float = 1.0) -> BatchOutputs:
+        """Return the net's outputs and the loss of the last forward pass.
+
+        `share` is below 1 for a smaller batch, and 0 for a batch that does not count.
         """
+        return BatchOutputs(loss, share, [blob.data.astype(np.float64) for _, blob, _ in outputs(self.net)])
+
+    def add_batch(self, batch: BatchOutputs) -> None:
+        """Take in what a net has put out. Raise NetError where an output has changed its shape otherwise than in N."""
+        share = batch.share
         if not share:
             return
-        for i, (name, blob, _) in enumerate(outputs(self.net)):
-            values = blob.data.astype(np.float64)
+        for i, ((name, _, _), values) in enumerate(zip(outputs(self.net), batch.values, strict=True)):
             if i == len(self._sums):  # the first batch
                 self._sums.append(np.zeros(values.shape))
                 self._counts.append(np.zeros(values.shape))
@@ -132,7 +147,7 @@ class MeanOutputs:
                 rows, weight = slice(len(values)), 1.0  # a row is one sample, however many others there are
             self._sums[i][rows] += weight * values
             self._counts[i][rows] += weight
-        self._loss += share * loss
+        self._loss += share * batch.loss
         self.batches += share
 
     @property

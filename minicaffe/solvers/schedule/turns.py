@@ -1,0 +1,88 @@
+"""Which batches of a net's data layers this process reads, where several processes share them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minicaffe import plugins
+from minicaffe.data.turns import after
+from minicaffe.errors import SolverError
+from minicaffe.layer import DataSource, Layer, source_of
+from minicaffe.net import Net
+
+
+class _Source(NamedTuple):
+    """A data layer with a cursor."""
+
+    layer: DataSource
+    size: int  # samples in a batch
+    by_itself: bool  # whether it leaves out the batches of other processes, so that its cursor need not be set
+
+    def go(self, cursor: int, batches: int) -> None:
+        """Set the cursor so many batches behind this place, unless it stands there."""
+        layer = self.layer
+        to = after(cursor, batches, self.size, layer.epoch_size if layer.whole_epochs else None)
+        if layer.cursor != to:
+            layer.cursor = to
+
+
+class OwnBatches:
+    """The batches of a net that this process runs: of every `of` in a row `count`, from number `first` on.
+
+    It gives each data layer its turns. Call `begin`, then `place` before each own batch, and `end` after the last one:
+    they set the cursors of those layers that cannot leave out batches by themselves.
+    Raise SolverError for a layer that reads data but has no cursor, unless this process runs all batches.
+    """
+
+    def __init__(self, net: Net, first: int, count: int, of: int) -> None:
+        self.first, self.count, self.of = first, count, of
+        self._sources: list[_Source] = []
+        self._begun: list[int] = []  # the cursor of each of them before the first batch
+        for i, layer in enumerate(net.layers):
+            source = source_of(layer)
+            if source is None and not _may_read_data(net, i):
+                continue
+            by_itself = _takes_turns(source or layer, first, count, of)
+            if source is not None and source.cursor is not None:
+                size = source.batch_size or net.tops[i][0].shape[0]
+                self._sources.append(_Source(source, size, by_itself))
+            elif not by_itself and of > count:
+                raise _cannot_share(net, i)
+
+    def begin(self) -> None:
+        """Count the batches from where the data layers stand now."""
+        self._begun = [source.layer.cursor or 0 for source in self._sources]
+
+    def place(self, batch: int) -> None:
+        """Make the data layers ready for the batch with this number."""
+        self._go(batch, [not source.by_itself for source in self._sources])
+
+    def end(self, batches: int) -> None:
+        """Let all data layers stand behind so many batches, as if this process had run all of them."""
+        self._go(batches, [True] * len(self._sources))
+
+    def _go(self, batch: int, which: list[bool]) -> None:
+        for source, cursor, goes in zip(self._sources, self._begun, which, strict=True):
+            if goes:
+                source.go(cursor, batch)
+
+
+def _takes_turns(layer: DataSource | Layer, first: int, count: int, of: int) -> bool:
+    take_turns = getattr(layer, "take_turns", None)
+    return take_turns is not None and bool(take_turns(first, count, of))
+
+
+def _may_read_data(net: Net, i: int) -> bool:
+    """Return whether layer i may read data without being a DataSource: a user's layer with tops and no bottom."""
+    layer = net.layers[i]
+    users = layer.users_code or plugins.origin_of(plugins.LAYER, layer.type) is not None
+    return users and bool(net.tops[i]) and not net.bottoms[i] and not layer.blobs and not layer.is_input
+
+
+def _cannot_share(net: Net, i: int) -> SolverError:
+    layer = net.layers[i]
+    return SolverError(
+        f"layer {layer.name!r} ({layer.type}, {type(layer).__name__}): several processes cannot share its batches, "
+        "because it has no cursor that says where a batch begins", where=net.where(i),
+        hint="let it be a minicaffe.DataSource whose forward begins at the sample number `cursor`; or, where any "
+             "process may make any batch, write 'def take_turns(self, first, count, of): return True' in the class")
