@@ -19,6 +19,8 @@ import numpy as np
 SETTERS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
            "openblas_set_num_threads")  # the names of one function, from the newest wheels to the oldest
 
+CORES = tuple(name.replace("set_num_threads", "get_corename") for name in SETTERS)
+
 
 @functools.cache
 def hold_to_one_thread() -> bool:
@@ -31,6 +33,30 @@ def hold_to_one_thread() -> bool:
     for library in libraries:
         library.set_num_threads(1)
     return bool(libraries)
+
+
+def in_words() -> str:
+    """Return which BLAS computes here, and for which kind of processor: another one may round otherwise."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return ", ".join(filter(None, map(_core_of, _bundled()))) or "unknown"
+    libraries = ThreadpoolController().select(user_api="blas").info()
+    return ", ".join(f"{library['internal_api']} {library['version']} for {library.get('architecture', 'any')}"
+                     for library in libraries) or "unknown"
+
+
+def _core_of(path: Path) -> str:
+    """Return for which kind of processor this OpenBLAS computes; "" where it does not say."""
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError:
+        return ""
+    getter = next((getattr(library, name) for name in CORES if hasattr(library, name)), None)
+    if getter is None:
+        return ""
+    getter.restype = ctypes.c_char_p
+    return f"openblas for {getter().decode()}"
 
 
 def _bundled() -> list[Path]:
