@@ -13,9 +13,15 @@ sends K − 1 messages, one after the other:
     γ    seconds a byte takes to be added to another
 
 The buckets of an update are exchanged one after the other, each from the moment when backward has completed it. What
-has not arrived when backward ends is waited for. Besides, the small values of an update travel in a broadcast and a
-gather: (2 log2 K) α for the messages, and β for each byte of all ranks. Efficiency is the time that one rank would take
-alone for its part of the update, divided by the time that it takes in the group.
+has not arrived when backward ends is waited for. Besides, the small values of an update travel, in one broadcast and
+two gathers of s bytes from each rank:
+
+    small = α log2 K + 2 (K − 1) (α + β s)
+
+Efficiency is the time that a rank would take alone for its parts of the update, divided by the time that it takes in
+the group. MPI libraries send the K − 1 messages at the same time where they can, so α counts for more here than it does
+in truth. The model leaves out what the exchange takes from the processor while backward goes on, and ranks that are not
+equally fast.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from pathlib import Path
 
 RECORDED = Path(__file__).parent / "recorded_backward.json"
 BUCKET, CHUNK = 4 << 20, 64 << 10  # as in minicaffe/ranks/buckets.py
-SMALL = 200                        # bytes of small values that each rank sends in an update
+SMALL = 512                        # bytes of small values that each rank sends in a gather
 RANKS = (2, 4, 8, 16, 64, 256, 1024)
 FASTER = 16                        # a machine of 32 such cores, if its threads share the work without loss
 TITLES = {"lenet": "LeNet", "caffenet": "CaffeNet", "googlenet": "GoogLeNet"}
@@ -94,7 +100,7 @@ def exchange(size, ranks, network, add=0.0):
 
 def small_values(ranks, network):
     """Seconds in which the small values of an update travel."""
-    return 2 * math.log2(ranks) * network.latency + ranks * SMALL * network.per_byte
+    return math.log2(ranks) * network.latency + 2 * (ranks - 1) * (network.latency + SMALL * network.per_byte)
 
 
 def waiting(timed, ranks, network, overlap=True):
@@ -138,7 +144,8 @@ def _efficiencies(nets, times):
     for network in (ETHERNET, RDMA):
         for name in nets:
             net = timed(nets[name]["2"]).faster(times)
-            yield _row(f"{TITLES[name]}, {network.name}", *(f"{100 * efficiency(net, k, network):.0f} %" for k in RANKS))
+            yield _row(f"{TITLES[name]}, {network.name}",
+                       *(f"{100 * efficiency(net, k, network):.0f} %" for k in RANKS))
 
 
 def _breaks(nets):

@@ -165,6 +165,8 @@ def _serve():
     print(json.dumps(facts), file=answers, flush=True)
     for line in told[0](sys.stdin) if told else sys.stdin:
         times = int(line)
+        if times == END:
+            break
         if not times:
             print(json.dumps(facts), file=answers, flush=True)
             continue
