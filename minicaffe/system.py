@@ -139,6 +139,11 @@ def after_fork(function: Callable[[], object]) -> None:
 
 def cores() -> int:
     """Return how many processors this process may use."""
+    return len(core_numbers())
+
+
+def core_numbers(process: int = 0) -> frozenset[int]:
+    """Return the numbers of the processors that a process may use; 0 is this one."""
     if hasattr(os, "sched_getaffinity"):  # a process may be held to fewer processors than there are
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return frozenset(os.sched_getaffinity(process))
+    return frozenset(range(os.cpu_count() or 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import argparse
-import codecs
 import contextlib
 import importlib
 import os
@@ -16,8 +15,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
+from minicaffe.cli import failure, launcher
 from minicaffe.cli.terminal import complain, prepare, say
-from minicaffe.errors import MinicaffeError, near_names, out_of_memory
+from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.layout import entry, prose, terminal_width, wrap
 
 GROUPS = {  # what a command is for -> command -> (module of this package, what it does)
@@ -67,9 +67,6 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
-
-
-LONGEST_LINE = 2000  # characters of an error message's line; of a longer one the middle is left out
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -138,7 +135,7 @@ class Parser(argparse.ArgumentParser):
             flag = valued[1].rpartition("/")[2]  # argparse names all forms of a flag
             message = f"argument {flag}: takes no value, got {valued[2]}"
         hint = f"\n  hint: {hint}" if hint else ""
-        complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
+        launcher.complain_once(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)
 
 
@@ -171,30 +168,14 @@ def guarded(call: Callable[[], int]) -> int:
 
 def _report(error: BaseException) -> int:
     """Print a user's error as one message, and return the exit status. Raise every other error again."""
-    # If memory ran out, say so first: the file that the message names is not to blame then.
-    begin = "minicaffe: error: " + ("there is not enough memory: " if out_of_memory(error) else "")
-    if isinstance(error, MinicaffeError):
-        complain(f"{begin}{_readable(str(error))}")
-    elif isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has ended: say nothing
-        _drop_output()
-    elif isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        complain(f"{begin}{place}{error.strerror or error}")
-        _drop_output()
-    elif isinstance(error, UnicodeEncodeError) and _no_file_name(error):
-        letters = error.object[error.start:error.end]
-        complain(f"{begin}no file can be called {error.object!r} here: the locale's encoding, {error.encoding}, has no "
-                 f"{letters!r}\n  hint: set LC_ALL=C.UTF-8 or PYTHONUTF8=1")
-    elif out_of_memory(error):
-        complain(f"{begin}{error}".removesuffix(": "))
-    else:
+    text = failure.words(error)
+    if text is None:
         raise error
+    if text:
+        launcher.complain_once(f"minicaffe: error: {text}")
+    if isinstance(error, OSError):
+        _drop_output()
     return 1
-
-
-def _no_file_name(error: UnicodeEncodeError) -> bool:
-    """Return whether a text could not be encoded as a file name, rather than for an output stream."""
-    return codecs.lookup(error.encoding) == codecs.lookup(sys.getfilesystemencoding())
 
 
 @contextlib.contextmanager
@@ -273,12 +254,6 @@ def _meant(args: list[str]) -> str:
     if args[0] == "device_query":
         return "minicaffe computes on the CPU; minicaffe engines says with what"
     return near_names(args[0], list(COMMANDS)) or "minicaffe --help lists them"
-
-
-def _readable(message: str) -> str:
-    """Return the message without the middle of its longest lines: a name in a file may have a million characters."""
-    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2:]}"
-                     for line in message.split("\n"))
 
 
 def _drop_output() -> None:

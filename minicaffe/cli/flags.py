@@ -63,6 +63,14 @@ def positive(text: str) -> int:
     return number
 
 
+def power_of_two(text: str) -> int:
+    """Read a power of two of 32 bits: 1, 2, 4, …."""
+    number = positive(text)
+    if number & (number - 1):
+        raise ArgumentTypeError(f"expects a power of two, such as 1, 2, 4 or 8, got {text!r}")
+    return number
+
+
 def words(text: str) -> str:
     """Read a text that goes into a definition or a log, which are UTF-8."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # Python's stand-ins for bytes that are not UTF-8
@@ -100,4 +108,12 @@ def seconds(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise ArgumentTypeError(f"expects a number of seconds, 0 or more, got {text!r}")
+    return value
+
+
+def one_second(text: str) -> float:
+    """Read a number of seconds, 1 or more."""
+    value = seconds(text)
+    if value < 1:
+        raise ArgumentTypeError(f"expects a number of seconds, 1 or more, got {text!r}")
     return value

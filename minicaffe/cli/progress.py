@@ -53,15 +53,15 @@ def counting() -> Iterator[Follow]:
 
 
 @contextmanager
-def reporting() -> Iterator[Lines | Bar]:
-    """Report in plain lines, or with a bar where stderr is a terminal and rich is installed."""
-    if only_lines or rich is None or not sys.stderr.isatty():
+def reporting(bar: bool = True) -> Iterator[Lines | Bar]:
+    """Report in plain lines; or with a bar where one is wanted, stderr is a terminal and rich is installed."""
+    if not bar or only_lines or rich is None or not sys.stderr.isatty():
         with glog.writing():
             yield Lines()
         return
-    bar = Bar()
-    with glog.listening(bar.handler):
-        yield bar
+    shown = Bar()
+    with glog.listening(shown.handler):
+        yield shown
 
 
 class Lines:

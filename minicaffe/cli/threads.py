@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from minicaffe import kernels
 from minicaffe.cli.flags import positive, words
@@ -19,6 +20,11 @@ def add_gpu(parser: argparse.ArgumentParser) -> None:
     """Add --gpu, which Caffe has."""
     parser.add_argument("--gpu", metavar="IDS", type=words, default="",
                         help="accepted because Caffe has it; minicaffe computes on the CPU")
+
+
+def is_number_given(args: argparse.Namespace) -> bool:
+    """Return whether the user has said how many threads are to compute."""
+    return args.threads is not None or bool(os.environ.get("MINICAFFE_THREADS"))
 
 
 def use_threads(args: argparse.Namespace) -> None:

@@ -15,16 +15,18 @@ draws the curves.
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from minicaffe import lint
-from minicaffe.cli import progress, signals
-from minicaffe.cli.flags import files, filled, listed, seconds, whole, words
+from minicaffe import lint, rng
+from minicaffe.cli import failure, launcher, progress, signals
+from minicaffe.cli.flags import files, filled, listed, one_second, power_of_two, seconds, whole, words
 from minicaffe.cli.show import add_level_and_stage, add_permissive
 from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
-from minicaffe.cli.threads import add_gpu, add_threads, use_threads
+from minicaffe.cli.terminal import complain
+from minicaffe.cli.threads import add_gpu, add_threads, is_number_given, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError, SolverError
 from minicaffe.log import At, lines, log, warn
@@ -32,7 +34,9 @@ from minicaffe.net import Net
 from minicaffe.records import recorder
 from minicaffe.solvers import Solver, checks, definition, get_solver, lr_policy
 from minicaffe.solvers.doctor import doctor
+from minicaffe.solvers.group import Group
 from minicaffe.solvers.resume import keep, snapshot
+from minicaffe.solvers.resume.group_start import begin_together
 from minicaffe.solvers.schedule import criterion
 
 REQUEUE_WAIT = 120.0  # seconds that --resume auto waits for another training of the same prefix
@@ -62,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_bad(parser)
     add_user_code(parser)
     add_threads(parser)
+    parser.add_argument("--shards", metavar="V", type=power_of_two, help="make each update of so many times iter_size "
+                        "batches, which the processes that mpirun has started share; a power of two, and a multiple of "
+                        "their number (default: the field shards of the solver, else their number)")
+    parser.add_argument("--rank-timeout", metavar="SECONDS", type=one_second, default=60.0, help="end the training "
+                        "when one of its processes has given no sign of life for so long (default: 60)")
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what to do when a value is NaN or "
                         "Inf: stop, and say where it arose and what the likely causes are (default), or warn and go "
                         "on")
@@ -85,27 +94,28 @@ def run(args: argparse.Namespace) -> int:
     if args.strict and not args.weights:
         raise SolverError("--strict is about the files of --weights, but none is given")
     silence = lint.silenced(listed(args.silence))
-    # The lock comes first so that it is released last: no other training begins before the run folder is complete.
-    with ExitStack() as locked, progress.reporting() as report, \
-            recorder.recording(not args.no_record, args.tensorboard or "") as record:
+    first = launcher.rank() == 0  # of several processes, one alone writes files and shows progress
+    # The lock comes before the record so that it is released last: no other training begins before the run folder is
+    # complete.
+    with progress.reporting(bar=first) as report, _together(args) as group, ExitStack() as locked, \
+            recorder.recording(first and not args.no_record, args.tensorboard or "" if first else "") as record:
         param = _param(args)
-        locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
+        if first:
+            locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
+        if param.random_seed < 0 and group.size > 1:
+            rng.seed(group.broadcast(rng.upcoming()))  # so that all processes make the same nets
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
                                                                          allow_python=not args.no_python,
                                                                          skip_bad=args.skip_bad),
-                            strict=args.strict)
-        solver.silence = silence
+                            strict=args.strict, group=group)
+        solver.silence = silence if first else silence | set(doctor.HINTS)  # all processes would give the same hints
         _check_rules(solver)
         if param.snapshot_after_train:
             snapshot.check_writable(solver)
         _long_run(solver, args)
-        if args.snapshot:
-            log(At.RESUMING, f"Resuming from {args.snapshot}")
-            solver.restore(args.snapshot)
-        elif args.resume:
-            state = solver.restore_newest()
-            log(At.RESUMING, f"Resuming from {state}" if state else
-                f"There is no snapshot {param.snapshot_prefix}_iter_*.solverstate: training begins")
+        if first:
+            _restore(solver, args)
+        begin_together(solver)
         log(At.TRAINING_BEGINS, "Starting Optimization")
         with record.following(solver), report.following(solver), \
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
@@ -117,6 +127,31 @@ def run(args: argparse.Namespace) -> int:
                 report_left_out([solver.net, *solver.test_nets])
         log(At.TRAINING_DONE, "Optimization Done.")
     return 0
+
+
+@contextmanager
+def _together(args: argparse.Namespace) -> Iterator[Group]:
+    """Yield the group of the processes that train together."""
+    if launcher.processes() == 1:
+        yield Group()
+        return
+    from minicaffe.ranks import cores, launch  # not above: one process alone needs no MPI
+
+    with launch.together(launcher.processes(), args.rank_timeout, failure.words,
+                         lambda text: complain(f"minicaffe: error: {text}")) as group:
+        cores.share_cores(group, is_number_given(args))
+        yield group
+
+
+def _restore(solver: Solver, args: argparse.Namespace) -> None:
+    """Go on from the snapshot that --snapshot or --resume asks for."""
+    if args.snapshot:
+        log(At.RESUMING, f"Resuming from {args.snapshot}")
+        solver.restore(args.snapshot)
+    elif args.resume:
+        state = solver.restore_newest()
+        log(At.RESUMING, f"Resuming from {state}" if state else
+            f"There is no snapshot {solver.param.snapshot_prefix}_iter_*.solverstate: training begins")
 
 
 def _check_rules(solver: Solver) -> None:
@@ -164,6 +199,8 @@ def _param(args: argparse.Namespace) -> Any:
     for text in args.override:
         for line in definition.override(param, text):
             log(At.FIELD_OVERRIDDEN, line)
+    if args.shards is not None:
+        param.shards = args.shards
     if args.iterations is not None:
         param.max_iter = args.iterations
         param.ClearField("max_epoch")
