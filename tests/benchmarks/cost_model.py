@@ -181,15 +181,25 @@ def _row(*cells):
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
+def fitted(exchanges, add, ranks=2):
+    """The network of which two exchanges have been timed: their seconds by the bytes. `add` is γ."""
+    (small, first), (large, second) = sorted((int(size), seconds) for size, seconds in exchanges.items())
+    share = (ranks - 1) / ranks
+    slope = (second - first) / (large - small)
+    per_byte = (slope / share - add) / 2
+    return Network("shared memory", (first - slope * small) / (2 * (ranks - 1)), per_byte)
+
+
 def record(names, engine="auto"):
     """Measure all times and write them into the file."""
     import machine
     from backward_times import recorded
     from timed_nets import NETS
+    from transport import measured
 
     found = {name: {"batch": NETS[name][1], **{threads: recorded(name, threads, engine) for threads in (1, 2)}}
              for name in names}
-    text = json.dumps({"machine": machine.machine(), "nets": found}, indent=1)
+    text = json.dumps({"machine": machine.machine(), "exchanges": measured(), "nets": found}, indent=1)
     RECORDED.write_text(text + "\n", encoding="utf-8")
 
 
@@ -198,4 +208,7 @@ if __name__ == "__main__":
     parser.add_argument("--record", action="store_true")
     if parser.parse_args().record:
         record(TITLES)
-    print(tables(json.loads(RECORDED.read_text(encoding="utf-8"))["nets"]))
+    known = json.loads(RECORDED.read_text(encoding="utf-8"))
+    print(tables(known["nets"]))
+    found = fitted(known["exchanges"], known["nets"]["lenet"]["2"]["add"])
+    print(f"\ntwo ranks of one machine: α {1e6 * found.latency:.1f} µs, 1 / β {1e-9 / found.per_byte:.1f} GB/s")
