@@ -184,7 +184,7 @@ class Batches(InTurns):
     def __call__(self) -> Batch:
         """Return the next batch."""
         place = begin = self.begin()
-        end = own_end = self._end(begin, self.batch_size)
+        end = self._end(begin, self.batch_size)
         samples: list[Sample] = []
         places: list[tuple[int, int]] = []  # the epoch and the number of each sample
         room: np.ndarray | None = None
@@ -213,16 +213,14 @@ class Batches(InTurns):
                                 hint="minicaffe data NET says what is wrong with them, and the likely cure")
         assert room is not None
         room = room[:len(samples)]
-        stands_in = self.turns is not None and self.whole_epochs and end > own_end
         draws, images = SampleDraws(self.seed, *np.array(places).T), [s.image for s in samples]
         names, labels, keys = [s.name for s in samples], [s.label for s in samples], [s.key for s in samples]
         if self.transformer.only_crops and all(image.dtype == np.uint8 for image in images):
             self.transformer.check(images, names, room.shape[1:])
             self._spare = room  # it only shows that there is memory for such a batch
-            return self._batch(images, labels, keys, place, room.shape, self.transformer.crops(images, draws),
-                               stands_in)
+            return self._batch(images, labels, keys, place, room.shape, self.transformer.crops(images, draws))
         self.transformer.apply(images, names, room, draws, self.workers)
-        return self._batch(room, labels, keys, place, room.shape, None, stands_in)
+        return self._batch(room, labels, keys, place, room.shape)
 
     def _batch_of(self, stack: Stack, draws: SampleDraws, place: int) -> Batch:
         """Return the batch of a stack, whose images are transformed as a whole; it ends before `place`."""
@@ -242,13 +240,14 @@ class Batches(InTurns):
         return spare if spare is not None and spare.shape == shape else np.empty(shape, self.dtype)
 
     def _batch(self, data: Any, labels: Sequence[float | Sequence[float]], keys: list[str], place: int,
-               shape: tuple[int, ...], crops: Crops | None, stands_in: bool = False) -> Batch:
+               shape: tuple[int, ...], crops: Crops | None = None) -> Batch:
         """Return a batch that ends before `place`, and move the cursor."""
+        ends_later = self.whole_epochs and place > self._end(self.begin(), self.batch_size)
         before, self._most = self.cursor, max(len(data), self._most)
         self.move(place)
         restarts = self.cursor // self.epoch_size - before // self.epoch_size
         return Batch(data, np.array(labels, self.dtype), keys, self.cursor, self.turn, restarts, shape, crops,
-                     stands_in)
+                     stands_in=ends_later and self.turns is not None)
 
     def reuse(self, batch: Batch) -> None:
         """Take back a batch that nobody reads any more, so that a later batch gets its memory.

@@ -25,8 +25,9 @@ class DataSource(Layer):
     epoch_size      the number of samples in the source: `max_epoch`, `test_iter_auto` and the run folder need it. None
                     where it is not known, or where samples are drawn at random without end
     cursor          the number of samples used since the beginning, over all epochs. A training that continues from one
-                    of Caffe's snapshots sets it, and the next `forward` must begin there. None where the layer cannot
-                    do that
+                    of Caffe's snapshots sets it, and the next `forward` must begin there. Where several processes
+                    train together, it is set before each batch, so that each process reads its own batches (see also
+                    `take_turns`). None where the layer cannot do that
     random_start    whether the first sample was drawn at random: then `cursor` does not say which sample is next
     draws_for_samples       whether something is drawn for each sample, such as its crop. Then a training that an older
                     minicaffe began, which drew for whole batches, cannot go on

@@ -25,6 +25,7 @@ class Traits:
     passes_on       it copies the numbers of its bottom and computes nothing new from them, as Split and Dropout do
     shapes_alone    its tops follow from the shapes of its bottoms alone, so no gradient is asked for them
     side_effects    its forward pass does more than write its tops: it measures statistics or writes a file
+    needs_all_batches   what it does is right only if it sees every batch, so that several processes cannot share them
     recordable      in both phases, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs
                     and of `scratch`, so that a Net may record the calls and make them without the layer
     recordable_backward    the same for `backward`, which then reads nothing of a pass but this memory
@@ -49,6 +50,7 @@ class Traits:
     passes_on: ClassVar[bool] = False
     shapes_alone: ClassVar[bool] = False
     side_effects: ClassVar[bool] = False
+    needs_all_batches: ClassVar[bool] = False
     recordable: bool = False
     recordable_backward: bool = False
     can_dry_run: bool = False

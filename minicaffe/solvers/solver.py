@@ -190,8 +190,7 @@ class Solver(Shown):
             return
         if self._is_due(self.param.display):
             # Caffe: one more forward pass, so that the log ends with the loss of the final weights
-            with self.net.draws.during(self.draw_seed, self.iter, 0, 0):
-                self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
+            self.smoothed_loss = self.smoothing.add(self.parts.forward(self.draw_seed, self.iter))
             log(At.LAST_ITERATION, f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
             self.test_all()
@@ -338,9 +337,9 @@ class Solver(Shown):
         limit = self.param.clip_gradients
         if limit < 0:
             return
-        # Caffe: clips the sum over iter_size passes, before it is averaged
+        # Caffe: clips the sum over all parts, before it is averaged: n times the mean, n being the number of parts
         blobs = [param.blob for param in self.net.learnable_params]
-        norm = sum(blob.sumsq_diff() for blob in blobs) ** 0.5
+        norm = sum(blob.sumsq_diff() for blob in blobs) ** 0.5 * (self.parts.count / self.divisor)
         if norm > limit:
             scale = limit / norm
             log(At.GRADIENTS_CLIPPED, f"Gradient clipping: scaling down gradients (L2 norm {number(norm)} > "

@@ -113,7 +113,8 @@ class Updates:
         """Return, as sentences for the page, what happens to the gradient before the rule sees it."""
         p, notes = self.solver.param, []
         if p.clip_gradients >= 0:
-            norm = sum(float(np.square(dw, dtype=np.float64).sum()) for _, dw, _ in self._before) ** 0.5
+            norm = sum(float(np.square(dw, dtype=np.float64).sum()) for _, dw, _ in self._before) ** 0.5 \
+                * (parts(p) / self.solver.divisor)
             notes.append(f"The common norm of all gradients is {number(norm)}. "
                          + (f"It is above clip_gradients, so all were multiplied by {number(p.clip_gradients / norm)}."
                             if norm > p.clip_gradients else "It is not above clip_gradients, so none was changed."))

@@ -162,6 +162,22 @@ def test_any_number_of_processes_has_the_same_bits(database, tmp_path, fields, l
     assert one.read_bytes() == four.read_bytes()
 
 
+@pytest.mark.parametrize("more", ["shuffle: true", "partial_last_batch: true"])
+def test_samples_that_are_left_out(tmp_path, more):
+    """A bad sample in one process moves no batch of another one, in training and in tests."""
+    draw = np.random.default_rng(7)
+    bad = {2, 3, 11, 15, 16, 17, 22}  # also a whole batch of a test
+    write_lmdb(tmp_path / "db", [
+        (f"{i:04d}", b"" if i in bad else make(draw.integers(256, size=(2, 5, 6)).astype(np.uint8), i % 5))
+        for i in range(23)])
+    [alone] = train(tmp_path / "db", tmp_path / "1", f"{SGD} shards: 4", 1, updates=5, shuffle=f"skip_bad: true {more}")
+
+    for ranks in (2, 4):
+        for solver in train(tmp_path / "db", tmp_path / str(ranks), f"{SGD} shards: 4", ranks, updates=5,
+                            shuffle=f"skip_bad: true {more}"):
+            assert numbers(alone) == numbers(solver)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_training_goes_on_with_another_number_of_processes(database, tmp_path, ranks):
     """The snapshot has the number of shards, and each process finds its own batches."""

@@ -39,12 +39,12 @@ LOSSES = {
 }
 
 
-def gradients(losses, parts, labels):
+def gradients(losses, parts, labels, fields=""):
     """The gradient of each learned blob in the first update, which has so many parts of equal size."""
     batch = SAMPLES // parts
     net = memory("data", "xt", FEATURES, batch) + memory("weights", ["more", "s"], 2, batch) + losses
     solver = get_solver(proto_text.parse(f"""net_param {{ {net} }} base_lr: 1 lr_policy: "fixed" random_seed: 4
-        iter_size: {parts}""", SolverParameter()), dtype=np.float64)
+        iter_size: {parts} {fields}""", SolverParameter()), dtype=np.float64)
     data, weights = (layer for layer in solver.net.layers if layer.type == "MemoryData")
     draw = np.random.default_rng(3)
     data.reset(draw.standard_normal((SAMPLES, FEATURES, 1, 1)), labels)
@@ -68,4 +68,29 @@ def test_parts_give_the_gradient_of_one_large_batch(losses, parts, empty):
 
     for have, want in zip(gradients(losses, parts, labels), gradients(losses, 1, labels), strict=True):
         assert np.abs(want).max() > 0.01
+        np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-15)
+
+
+def test_a_learned_blob_that_is_a_top():
+    """The reader of Parameter's top overwrites the blob's diff, and still the gradients of all parts are added."""
+    losses = """layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 1 dim: 5 } } }
+      layer { name: "rows" type: "Tile" bottom: "p" top: "rows" tile_param { axis: 0 tiles: ROWS } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "rows" bottom: "t" top: "loss" }"""
+    labels = np.repeat(np.arange(4.), 6)
+    large, small = (gradients(losses.replace("ROWS", str(SAMPLES // parts)), parts, labels) for parts in (1, 4))
+
+    np.testing.assert_allclose(small, large, rtol=1e-12)
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_clipping_does_not_depend_on_the_first_part(first):
+    """The norm is that of the sum of n equal parts, as in Caffe, whatever the first part counts."""
+    parts, labels = 4, (np.arange(SAMPLES) % CLASSES).astype(float)
+    labels[first:SAMPLES // parts] = IGNORED
+    losses = LOSSES["ignored labels"]
+    large = gradients(losses, 1, labels, "clip_gradients: 0.125")
+    clipped = gradients(losses, parts, labels, f"clip_gradients: {0.125 * parts}")
+
+    assert 0.125 == pytest.approx(sum((dw ** 2).sum() for dw in large) ** 0.5)
+    for have, want in zip(clipped, large, strict=True):
         np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-15)

@@ -65,9 +65,10 @@ class PrefetchingLayer(DataSource):
         self._go_on(value)
 
     def take_turns(self, first, count, of):
-        self._pause()
-        self._batches.turns = Turns(first, count, of)
-        self._go_on(self._cursor)
+        if self._batches.turns != (turns := Turns(first, count, of)) or self._turn:
+            self._pause()
+            self._batches.turns = turns
+            self._go_on(self._cursor)
         return True
 
     @property

@@ -27,6 +27,7 @@ class HDF5OutputLayer(Layer):
     tops = 0
     backward_reads = ()
     side_effects = True
+    needs_all_batches = True
 
     def setup(self, bottom, top):
         self.check(self.param.file_name != "", "file_name", "must name the file to write")

@@ -66,18 +66,13 @@ class MemoryDataLayer(DataSource):
         if self._data is None:
             self.fail("has no data", hint="call reset(data, labels) or net.set_input_arrays before forward")
         y, label = top
-        begin = self._place.begin() % len(self._data)
-        rows = slice(begin, begin + self.batch_size)  # never beyond the end: `_take` saw to that
+        begin = self._place.begin()
+        row = begin % len(self._data)
+        rows = slice(row, row + self.batch_size)  # never beyond the end: `_take` saw to that
         y.data[...] = self._data[rows]
         label.data[...] = self._labels[rows].reshape(label.shape)
         self._place.move(begin + self.batch_size)
         self._unread = self._unread and self._place.cursor < len(self._data)
-        self._place.seek(self._place.cursor % len(self._data), self._place.turn)
-
-    def take_turns(self, first, count, of):
-        self._place.turns = Turns(first, count, of)
-        self._place.seek(self._place.cursor)
-        return True
 
     @property
     def draws_for_samples(self):  # type: ignore[override]
@@ -105,8 +100,14 @@ class MemoryDataLayer(DataSource):
         self._take(data, np.asarray(labels, self.dtype))
         self._unread, self._seed = True, seed
 
+    def take_turns(self, first, count, of):
+        self._place.turns = Turns(first, count, of)
+        self._place.seek(self._place.cursor)
+        return True
+
     def resume_state(self):
-        return {"cursor": self._place.cursor, "unread": self._unread, "seed": self._seed}
+        cursor = 0 if self._data is None else self._place.cursor % len(self._data)
+        return {"cursor": cursor, "unread": self._unread, "seed": self._seed}
 
     def resume_from(self, state):
         # the arrays are not in the snapshot: the program hands them over before it resumes

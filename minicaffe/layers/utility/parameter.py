@@ -9,7 +9,7 @@ class ParameterLayer(Layer):
     """Offer a learned blob as a top, so that any layer can compute with it.
 
     Forward   y = w   (the same memory)
-    Backward  dw = dy   (the same memory: of several passes without an update between, the last one counts)
+    Backward  dw = dy   (the same memory: of several passes by hand without an update between, the last one counts)
 
     Top       y, the shape of w
     Params    parameter_param: shape (absent: a scalar)
@@ -32,7 +32,7 @@ class ParameterLayer(Layer):
         y, w = top[0], self.blobs[0]
         y.reshape_like(w)
         y.share_data(w)
-        # Caffe: y's reader overwrites dw through dy, so iter_size does not add gradients up here
+        # Caffe: y's reader overwrites dw through dy, so passes by hand do not add their gradients up here
         y.share_diff(w)
 
     def forward(self, bottom, top):

@@ -24,12 +24,13 @@ The statistics that layers such as BatchNorm measure are remembered after the la
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from minicaffe.layer import Layer, LossLayer
+from minicaffe.layer import LossLayer
 from minicaffe.net import Net
 from minicaffe.solvers.group import Group
 from minicaffe.solvers.schedule.kept_batches import KeptBatches
+from minicaffe.solvers.schedule.measured import Measured, Measuring
 from minicaffe.solvers.schedule.tree import GradientSum
 from minicaffe.solvers.schedule.turns import OwnBatches
 
@@ -39,12 +40,12 @@ class Found(NamedTuple):
 
     loss        the net's loss
     counts      z of each loss; None for a loss that does not divide
-    measured    what each layer has measured that remembers something
+    measured    what its layers have measured
     """
 
     loss: float
     counts: list[float | None]
-    measured: list[tuple[Any, ...]]
+    measured: Measured
 
 
 class Parts:
@@ -66,9 +67,7 @@ class Parts:
         self._loss_layers = [layer for i, layer in enumerate(net.layers)
                              if isinstance(layer, LossLayer) and net.plan.layers[i] and count > 1]
         self._batches = KeptBatches(net) if len(self._loss_layers) > 1 else None
-        self._remembering: list[Layer] = [layer for layer in net.layers if type(layer).remember is not Layer.remember]
-        for remembering in self._remembering:
-            remembering.remembers_later = count > 1
+        self._measuring = Measuring(net, at_once=count == 1)
         self._reference: list[float | None] = []  # z of each loss; None for a loss that does not divide
         self._sum = GradientSum(each)
         self._exchange = group.exchange(net, net.learnable_params, overlap)
@@ -79,17 +78,25 @@ class Parts:
         """Run the parts of an update. Then the diffs hold the sum of their gradients, and the attributes the rest."""
         if self._own_batches:
             self._own_batches.begin()
-        own = [self._first_run(i, seed, update) for i in range(len(self.own))]
-        if self._own_batches:
-            self._own_batches.end(self.count)
-        found = [one for of_rank in self.group.gather(own) for one in of_rank]
-        self.losses = [one.loss for one in found]
-        self._set_divisor([one.counts for one in found], seed, update)
+        with self._measuring.later():
+            own = [self._first_run(i, seed, update) for i in range(len(self.own))]
+            if self._own_batches:
+                self._own_batches.end(self.count)
+            found = [one for of_rank in self.group.gather(own) for one in of_rank]
+            self.losses = [one.loss for one in found]
+            self._set_divisor([one.counts for one in found], seed, update)
         for layer in self._loss_layers:
             layer.share = 1.0
-        for k, remembering in enumerate(self._remembering):
-            for one in found if self.count > 1 else []:
-                remembering.remember(one.measured[k])
+        for one in found:
+            self._measuring.remember(one.measured)
+
+    def forward(self, seed: int | None, update: int) -> float:
+        """Run forward once more, as part 0 of this update, and return the loss that rank 0 finds."""
+        with self._measuring.later(), self.net.draws.during(seed, update, 0, 0):
+            found = self.net.forward_pass(), self._measuring.taken()
+        loss, measured = self.group.broadcast(found)
+        self._measuring.remember(measured)
+        return loss
 
     def _first_run(self, i: int, seed: int | None, update: int) -> Found:
         """Run the own part number i on the next batch."""
@@ -101,7 +108,7 @@ class Parts:
             loss = self.net.forward_pass()
             counts = self._weigh(first=i == 0)
             self._backward(i)
-        return Found(loss, counts, [layer.measured or () for layer in self._remembering if self.count > 1])
+        return Found(loss, counts, self._measuring.taken())
 
     def _backward(self, i: int) -> None:
         """Compute the gradient of the own part number i, and add it to those of the parts before it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from minicaffe.errors import SolverError
 from minicaffe.net import Net
 from minicaffe.solvers.schedule import epochs, report
+from minicaffe.solvers.schedule.measured import Measuring
 from minicaffe.solvers.schedule.turns import OwnBatches
 
 if TYPE_CHECKING:
@@ -21,24 +22,29 @@ def run(solver: Solver, index: int) -> report.MeanOutputs | None:
     """Run test net #index for its test_iter. Return the means; None where a stop was asked for meanwhile."""
     net, batches, group = solver.test_nets[index], solver.param.test_iter[index], solver.group
     own = _own_batches(solver, net)
-    mean, test = report.MeanOutputs(net), epochs.Test(net, batches, own)
+    mean, test, measuring = report.MeanOutputs(net), epochs.Test(net, batches, own), Measuring(net, at_once=not own)
     for batch in test:
         solver.answer_requests()
         if solver.stopped:
             return None
         mine = None
         if batch < batches:
-            with net.draws.during(solver.draw_seed, solver.iter, batch, 1 + index):  # never those of the train net
-                mine = mean.of_batch(net.forward_pass(), test.share())
+            # the draws are never those of the train net
+            with net.draws.during(solver.draw_seed, solver.iter, batch, 1 + index), measuring.later():
+                mine = mean.of_batch(net.forward_pass(), test.share()), measuring.taken()
         for one in group.gather(mine) if own else [mine]:
             if one is not None:
-                mean.add_batch(one)
+                mean.add_batch(one[0])
+                measuring.remember(one[1])
     return mean
 
 
 def _own_batches(solver: Solver, net: Net) -> OwnBatches | None:
-    """Return which batches of a test this process runs; None where it runs all of them."""
-    if solver.group.size == 1:
+    """Return which batches of a test this process runs; None where it runs all of them.
+
+    With shards a single process, too, begins each batch where several would begin it, also behind bad samples.
+    """
+    if solver.param.shards <= 1:
         return None
     try:
         return OwnBatches(net, solver.group.rank, 1, solver.group.size)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from minicaffe import plugins
 from minicaffe.data.turns import after
-from minicaffe.errors import SolverError
+from minicaffe.errors import MinicaffeError, SolverError
 from minicaffe.layer import DataSource, Layer, source_of
 from minicaffe.net import Net
 
@@ -31,23 +31,14 @@ class OwnBatches:
 
     It gives each data layer its turns. Call `begin`, then `place` before each own batch, and `end` after the last one:
     they set the cursors of those layers that cannot leave out batches by themselves.
-    Raise SolverError for a layer that reads data but has no cursor, unless this process runs all batches.
+    Raise SolverError for a layer that must run in one process alone, unless this process runs all batches. Then every
+    data layer reads all batches.
     """
 
     def __init__(self, net: Net, first: int, count: int, of: int) -> None:
         self.first, self.count, self.of = first, count, of
-        self._sources: list[_Source] = []
-        self._begun: list[int] = []  # the cursor of each of them before the first batch
-        for i, layer in enumerate(net.layers):
-            source = source_of(layer)
-            if source is None and not _may_read_data(net, i):
-                continue
-            by_itself = _takes_turns(source or layer, first, count, of)
-            if source is not None and source.cursor is not None:
-                size = source.batch_size or net.tops[i][0].shape[0]
-                self._sources.append(_Source(source, size, by_itself))
-            elif not by_itself and of > count:
-                raise _cannot_share(net, i)
+        self._begun: list[int] = []  # the cursor of each source before the first batch
+        self._sources = _sources(net, first, count, of)
 
     def begin(self) -> None:
         """Count the batches from where the data layers stand now."""
@@ -67,6 +58,24 @@ class OwnBatches:
                 source.go(cursor, batch)
 
 
+def _sources(net: Net, first: int, count: int, of: int) -> list[_Source]:
+    """Give the layers of a net their turns, and return those with a cursor."""
+    found = []
+    try:
+        for i, layer in enumerate(net.layers):
+            source = source_of(layer)
+            by_itself = _takes_turns(source or layer, first, count, of)
+            if source is not None and source.cursor is not None:
+                found.append(_Source(source, source.batch_size or net.tops[i][0].shape[0], by_itself))
+            elif of > count and not by_itself and (source or layer.needs_all_batches or _may_read_data(net, i)):
+                raise _cannot_share(net, i)
+    except MinicaffeError:
+        for layer in net.layers:  # those that have got their turns already
+            _takes_turns(source_of(layer) or layer, 0, 1, 1)
+        raise
+    return found
+
+
 def _takes_turns(layer: DataSource | Layer, first: int, count: int, of: int) -> bool:
     take_turns = getattr(layer, "take_turns", None)
     return take_turns is not None and bool(take_turns(first, count, of))
@@ -81,8 +90,11 @@ def _may_read_data(net: Net, i: int) -> bool:
 
 def _cannot_share(net: Net, i: int) -> SolverError:
     layer = net.layers[i]
-    return SolverError(
-        f"layer {layer.name!r} ({layer.type}, {type(layer).__name__}): several processes cannot share its batches, "
-        "because it has no cursor that says where a batch begins", where=net.where(i),
-        hint="let it be a minicaffe.DataSource whose forward begins at the sample number `cursor`; or, where any "
-             "process may make any batch, write 'def take_turns(self, first, count, of): return True' in the class")
+    kind = f"{layer.type}, {type(layer).__name__}" if layer.users_code else layer.type
+    why, hint = "it has no cursor that says where a batch begins", \
+        "let it be a minicaffe.DataSource whose forward begins at the sample number `cursor`; or, where any process " \
+        "may make any batch, write 'def take_turns(self, first, count, of): return True' in the class"
+    if layer.needs_all_batches:
+        why, hint = "it must see every batch", "train in one process, or leave it out of the train net by a rule"
+    return SolverError(f"layer {layer.name!r} ({kind}): several processes cannot share the batches of this net, "
+                       f"because {why}", where=net.where(i), hint=hint)
