@@ -186,6 +186,27 @@ def test_sides(bench, tmp_path, monkeypatch, capsys):
         bench["sides"].Side("fast", "maker:fast", tmp_path)
 
 
+def test_a_side_of_two_processes(bench, tmp_path, monkeypatch):
+    """mpirun starts both, all runs are made by both, and both end when the side is closed."""
+    pytest.importorskip("mpi4py", reason="needs the package 'mpi4py': pip install 'minicaffe[mpi]'")
+    (tmp_path / "maker.py").write_text(
+        "import ranks\n"
+        "def pair(folder):\n"
+        "    (group, told), seen = ranks.joined(), []\n"
+        "    return (lambda: seen.append(group.gather(group.rank + 7))), {'seen': seen}, *told\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    try:
+        side = bench["sides"].Side("pair", "maker:pair", tmp_path, processes=2, threads=1)
+    except bench["sides"].SideError as error:
+        pytest.skip(str(error))
+    side.run()
+    side.run()
+
+    assert {"seen": [[7, 8], [7, 8]]} == side.ask()
+    side.close()
+    assert 0 == side._process.returncode
+
+
 def test_problem(bench, tmp_path):
     """A side gets the weights and inputs that the parent wrote."""
     rng.seed(4)

