@@ -71,6 +71,13 @@ class Traits:
         the blobs hold the same numbers everywhere, whichever process ran which pass.
         """
 
+    def goes_on(self, bottom: Sequence[Blob]) -> bool:
+        """Return whether the last forward pass began with what the pass before it has left, as recurrent layers can.
+
+        Then one process must run both passes.
+        """
+        return False
+
     def gradient_to(self, j: int) -> bool:
         """Return whether backward computes a gradient for bottom j. For labels and indices any answer will do.
 

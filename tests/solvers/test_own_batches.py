@@ -1,13 +1,14 @@
 """OwnBatches, and a Test that several processes share. Here each process is a net of its own."""
 
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from extras import needs
 from net_tools import layer
 
-from minicaffe import TEST, LayerError, Net, SolverError, rng
+from minicaffe import TEST, TRAIN, LayerError, Net, SolverError, rng
 from minicaffe.proto import Datum, NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers.schedule import epochs
@@ -263,3 +264,23 @@ def test_a_users_layer_with_whole_epochs():
     for ranks in RANKS:
         assert alone == results_of(with_whole_epochs(shared(text, ranks, ranks)), 6, 2)
     assert [{26}, {52}] == [cursors for _, cursors in alone]
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "RNN", "Lstm"])
+@pytest.mark.parametrize(("first", "count", "of", "goes_on"), [(0, 1, 2, True), (0, 2, 2, False)])
+def test_a_sequence_cannot_go_on_in_another_process(kind, first, count, of, goes_on):
+    """δ = 0 in the first time step begins sequences anew. With δ = 1 one process must run all batches."""
+    param = "lstm_param { num_output: 2 }" if kind == "Lstm" else "recurrent_param { num_output: 2 }"
+    net = Net(proto_text.parse(f"""
+        layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 4 dim: 3 dim: 5 }} }} }}
+        layer {{ name: "d" type: "Input" top: "d" input_param {{ shape {{ dim: 4 dim: 3 }} }} }}
+        layer {{ name: "r" type: "{kind}" bottom: "x" bottom: "d" top: "y" {param} }}""", NetParameter()), TRAIN)
+    own = OwnBatches(net, first, count, of)
+    net.blobs["d"].data[1:] = 1
+    net.forward()
+    own.check()
+    net.blobs["d"].data[0, 1] = 1
+    net.forward()
+
+    with pytest.raises(SolverError, match="layer 'r' .*goes on") if goes_on else nullcontext():
+        own.check()

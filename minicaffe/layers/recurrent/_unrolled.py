@@ -130,6 +130,9 @@ class RecurrentLayer(Layer):
         each_step = sum(blob.count for blob in self.blobs if blob.num_axes > 1) - once
         return T * N * each_step + N * once
 
+    def goes_on(self, bottom):
+        return not self.exposed and bool(bottom[1].data[0].any())
+
     def resume_state(self):
         return {"states": [state.data for state in self.states]}
 

@@ -122,6 +122,9 @@ class LstmLayer(LSTMLayer):
         if len(bottom) == 2 and propagate_down[1]:
             bottom[1].diff.fill(0)
 
+    def goes_on(self, bottom):
+        return bool(self.cont[0].any())
+
     def multiply_adds(self, bottom, top):
         w_x, w_h, _ = self.blobs
         return self.cont.size * (w_x.count + w_h.count)

@@ -159,9 +159,9 @@ def restore(solver: Solver, path: str) -> bool:
         warn(At.RESUMED, f"there is no {resume_file.path_beside(path)} (Caffe writes none), so the training "
                          f"goes on, but not as if it had never stopped: {resume_file.not_restored(solver)}")
         return False
+    missing = resume_file.apply(found, solver)
     for line in resume_file.changes(found, solver):
         log(At.RESUMED, f"Since the snapshot, {line}")
-    missing = resume_file.apply(found, solver)
     solver.written = [n for n in found["written"] if _state_of(_base(solver), n)]
     _remove_surplus(solver)  # a run that is killed right after it wrote a snapshot has not removed the surplus one
     resume_file.report(missing, resume_file.path_beside(path))

@@ -105,6 +105,8 @@ class Parts:
             self._batches.begin()
         with self.net.draws.during(seed, update, self.own[i], 0):
             loss = self.net.forward_pass()
+            if self._own_batches:
+                self._own_batches.check()
             counts = self._weigh(first=i == 0)
             self._backward(i)
         return Found(loss, counts, self._measuring.taken())

@@ -32,6 +32,8 @@ def run(solver: Solver, index: int) -> report.MeanOutputs | None:
             # the draws are never those of the train net
             with net.draws.during(solver.draw_seed, solver.iter, batch, 1 + index), measuring.later():
                 mine = mean.of_batch(net.forward_pass(), test.share()), measuring.taken()
+                if own:
+                    own.check()
         for one in group.gather(mine) if own else [mine]:
             if one is not None:
                 mean.add_batch(one[0])

@@ -30,7 +30,7 @@ class OwnBatches:
     """The batches of a net that this process runs: of every `of` in a row `count`, from number `first` on.
 
     It gives each data layer its turns. Call `begin`, then `place` before each own batch, and `end` after the last one:
-    they set the cursors of those layers that cannot leave out batches by themselves.
+    they set the cursors of those layers that cannot leave out batches by themselves. `check` follows each forward pass.
     Raise SolverError for a layer that must run in one process alone, unless this process runs all batches. Then every
     data layer reads all batches.
     """
@@ -39,6 +39,9 @@ class OwnBatches:
         self.first, self.count, self.of = first, count, of
         self._begun: list[int] = []  # the cursor of each source before the first batch
         self._sources = _sources(net, first, count, of)
+        self._going_on = [(i, layer) for i, layer in enumerate(net.layers)
+                          if of > count and type(layer).goes_on is not Layer.goes_on]
+        self._net = net
 
     def begin(self) -> None:
         """Count the batches from where the data layers stand now."""
@@ -47,6 +50,14 @@ class OwnBatches:
     def place(self, batch: int) -> None:
         """Make the data layers ready for the batch with this number."""
         self._go(batch, [not source.by_itself for source in self._sources])
+
+    def check(self) -> None:
+        """Raise SolverError where the forward pass of an own batch went on from one that another process has run."""
+        for i, layer in self._going_on:
+            if layer.goes_on(self._net.bottoms[i]):
+                raise SolverError(f"layer {layer.name!r} ({layer.type}) goes on with the sequences of the batch before, "
+                                  "which another process has computed", where=self._net.where(i),
+                                  hint="train with one process; there, iter_size can take the place of shards")
 
     def end(self, batches: int) -> None:
         """Let all data layers stand behind so many batches, as if this process had run all of them."""
