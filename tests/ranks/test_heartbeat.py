@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from thread_group import Meeting, ThreadGroup
 
 from minicaffe.errors import MinicaffeError
 from minicaffe.ranks import heartbeat as beats
@@ -24,23 +25,6 @@ def _quick(monkeypatch):
     monkeypatch.setattr(beats, "SLOWEST", 0.02)
     monkeypatch.setattr(beats, "OWN_WORDS", 0.2)
     monkeypatch.setattr(beats.system, "processor_time", lambda pid: None)
-
-
-class Together:
-    """The group of ranks that are threads."""
-
-    def __init__(self, rank, size, board, barrier):
-        self.rank, self.size, self._board, self._barrier = rank, size, board, barrier
-
-    def gather(self, mine):
-        self._board[self.rank] = mine
-        self._barrier.wait(SOON)
-        found = list(self._board)
-        self._barrier.wait(SOON)
-        return found
-
-    def broadcast(self, mine):
-        return self.gather(mine)[0]
 
 
 class Rank:
@@ -72,8 +56,8 @@ class Rank:
 def ranks(count, timeout=SOON, hosts="a"):
     """So many ranks, whose heartbeats are connected."""
     members = [Member(rank, hosts[rank % len(hosts)], 100 + rank) for rank in range(count)]
-    board, barrier = [None] * count, threading.Barrier(count)
-    found = [Rank(Together(rank, count, board, barrier), members, timeout) for rank in range(count)]
+    meeting = Meeting(count)
+    found = [Rank(ThreadGroup(meeting, rank), members, timeout) for rank in range(count)]
     in_parallel([rank.start for rank in found])
     yield found
     in_parallel([rank.beat.goodbye for rank in found])

@@ -4,15 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from thread_group import total
 
 from minicaffe import Blob
-from minicaffe.solvers.schedule.tree import GradientSum, first_half
-
-
-def total(values):
-    """The sum in the tree of halves, written plainly."""
-    middle = first_half(len(values))
-    return values[0] if len(values) == 1 else total(values[:middle]) + total(values[middle:])
+from minicaffe.solvers.schedule.tree import GradientSum
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
