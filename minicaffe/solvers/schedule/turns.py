@@ -55,8 +55,8 @@ class OwnBatches:
         """Raise SolverError where the forward pass of an own batch went on from one that another process has run."""
         for i, layer in self._going_on:
             if layer.goes_on(self._net.bottoms[i]):
-                raise SolverError(f"layer {layer.name!r} ({layer.type}) goes on with the sequences of the batch before, "
-                                  "which another process has computed", where=self._net.where(i),
+                raise SolverError(f"layer {layer.name!r} ({layer.type}) goes on with the sequences of the batch "
+                                  "before, which another process has computed", where=self._net.where(i),
                                   hint="train with one process; there, iter_size can take the place of shards")
 
     def end(self, batches: int) -> None:
