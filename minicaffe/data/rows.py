@@ -179,13 +179,13 @@ class RowBatches(InTurns):
         """Return at least `count` places from `start` on, of the rows in this batch and in those that come after it."""
         if self.turns is None:
             return np.arange(start, start + count)
-        cursor, turn, found, total = self.cursor, self.turn, [], 0
-        while total < count:
+        here, found, total = (self.cursor, self.turn), [], 0
+        while total < count:  # go through the batches that come, as if they were read, and then back to this one
             start = self.begin()
-            self.move(self._end(start))
             found.append(np.arange(start, self._end(start)))
             total += len(found[-1])
-        self.seek(cursor, turn)
+            self.move(self._end(start))
+        self.seek(*here)
         return np.concatenate(found)
 
     def _transformed(self, transformer: Transformer, rows: np.ndarray, names: list[str],

@@ -114,7 +114,7 @@ def test_a_silent_rank_that_computes_is_alive(monkeypatch):
     monkeypatch.setattr(heartbeat_thread.system, "processor_time", lambda pid: next(used))
     with ranks(2, timeout=0.2) as two:
         two[1].beat._beat = lambda passed: None
-        beats_on(two[0], 30)
+        beats_on(two[0], 15)  # 0.3 seconds, longer than the timeout
         assert [] == two[0].reasons
         monkeypatch.setattr(heartbeat_thread.system, "processor_time", lambda pid: 1000)
         assert two[0].ended.wait(SOON)
@@ -178,8 +178,9 @@ def test_an_error_that_all_ranks_find_is_told_once():
     assert [[], []] == [rank.reasons for rank in three[1:]]
 
 
-def test_a_failed_rank_speaks_itself_where_rank_0_does_not():
+def test_a_failed_rank_speaks_itself_where_rank_0_does_not(monkeypatch):
     """Rank 0 has died, too, so the failed rank tells its own error."""
+    monkeypatch.setattr(beats, "TURN", 0.1)
     with ranks(2) as two:
         two[0].beat._read = lambda link, line: None
         two[1].beat.fail("the disk is full")

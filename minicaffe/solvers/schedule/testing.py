@@ -22,7 +22,8 @@ def run(solver: Solver, index: int) -> report.MeanOutputs | None:
     """Run test net #index for its test_iter. Return the means; None where a stop was asked for meanwhile."""
     net, batches, group = solver.test_nets[index], solver.param.test_iter[index], solver.group
     own = _own_batches(solver, net)
-    mean, test, measuring = report.MeanOutputs(net), epochs.Test(net, batches, own), Measuring(net, at_once=not own)
+    mean, test = report.MeanOutputs(net), epochs.Test(net, batches, own)
+    measuring = Measuring(net, at_once=own is None)
     for batch in test:
         solver.answer_requests()
         if solver.stopped:
