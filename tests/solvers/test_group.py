@@ -164,20 +164,16 @@ def test_what_one_process_is_asked_all_do(database, tmp_path):
 def test_processes_that_have_read_different_files_do_not_begin(database, tmp_path, fields, loss, words):
     """A host may still have an old file. All processes say what differs, and none waits for another for ever."""
     meeting, errors = Meeting(2), []
-    solvers = [solver_for(database, tmp_path, f"{SGD} max_iter: 7", Threads(meeting, 0)),
-               solver_for(database, tmp_path, f"{SGD} {fields}", Threads(meeting, 1), loss=loss)]
+    solvers = [solver_for(database, tmp_path, f"{SGD} max_iter: 7", ThreadGroup(meeting, 0)),
+               solver_for(database, tmp_path, f"{SGD} {fields}", ThreadGroup(meeting, 1), loss=loss)]
 
-    def begin(solver):
+    def begin(rank):
         try:
-            begin_together(solver)
+            begin_together(solvers[rank])
         except SolverError as error:
             errors.append(error.message)
 
-    threads = [threading.Thread(target=begin, args=[solver]) for solver in solvers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    meeting.run(begin)
 
     assert [words] * 2 == errors
 
