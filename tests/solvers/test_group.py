@@ -4,6 +4,7 @@ The net has all that could tell one number of processes from another: draws for 
 labels that do not count, two losses, a parameter of two layers, a test net whose result sets the learning rate.
 """
 
+import logging
 import threading
 
 import numpy as np
@@ -211,8 +212,9 @@ def test_processes_that_cannot_share_an_update(database, tmp_path, ranks, fields
         solver_for(database, tmp_path, f"{SGD} {fields}", Threads(Meeting(ranks), 0))
 
 
-def test_what_one_process_is_asked_all_do(database, tmp_path):
-    """A signal that reaches one process alone stops all of them after the same update."""
+def test_what_one_process_is_asked_all_do(database, tmp_path, caplog):
+    """A signal that reaches one process alone stops all of them after the same update, and the log says which."""
+    caplog.set_level(logging.INFO, "minicaffe")
     meeting = Meeting(2)
     solvers = [solver_for(database, tmp_path, SGD, Threads(meeting, rank)) for rank in range(2)]
     solvers[1].requested_action = lambda: Action.STOP if solvers[1].iter == 3 else Action.NONE
@@ -223,6 +225,8 @@ def test_what_one_process_is_asked_all_do(database, tmp_path):
         thread.join()
 
     assert [3, 3] == [solver.iter for solver in solvers]
+    said = "rank 1 was asked to stop, as by a signal: all ranks do so"
+    assert 2 == caplog.messages.count(said)  # in a process of its own, rank 1 logs nothing
 
 
 def test_processes_that_have_drifted_apart_write_no_snapshot(database, tmp_path):
