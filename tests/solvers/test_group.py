@@ -250,3 +250,54 @@ def test_processes_that_have_drifted_apart_write_no_snapshot(database, tmp_path)
 
     assert 2 == len(errors)
     assert "the weights of rank 1 are not the same as those of rank 0" in errors[0]
+
+
+NOISE = """
+import random
+import numpy as np
+from minicaffe import pycaffe as caffe
+
+class Noise(caffe.Layer):
+    drawn = []
+
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        self.drawn.append((np.random.rand(), random.random()))
+        top[0].data[...] = bottom[0].data
+
+    def backward(self, top, propagate_down, bottom):
+        bottom[0].diff[...] = top[0].diff
+"""
+
+
+def test_each_shard_has_its_own_numbers_of_numpy_and_python(tmp_path, monkeypatch):
+    """What a user's layer draws follows from the part, so another process that computes the part draws the same."""
+    (tmp_path / "noise_of_a_user.py").write_text(NOISE)
+    monkeypatch.syspath_prepend(tmp_path)
+    definition = """
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "n" type: "Python" bottom: "x" top: "y"
+                python_param { module: "noise_of_a_user" layer: "Noise" } }
+        layer { name: "ip" type: "InnerProduct" bottom: "y" top: "z" inner_product_param { num_output: 1 } }
+        layer { name: "r" type: "Reduction" bottom: "z" top: "loss" loss_weight: 1 } """
+    found = []
+    for state, shards in ((1, 4), (2, 4), (3, 0)):
+        np.random.seed(state)
+        solver = get_solver(proto_text.parse(
+            f'base_lr: 1 lr_policy: "fixed" random_seed: 3 {f"shards: {shards}" if shards else ""} net_param {{ '
+            f'{definition} }}', SolverParameter()))
+        drawn = next(layer for layer in solver.net.layers if layer.name == "n").drawn
+        drawn.clear()
+        solver.step(2)
+        found.append(list(drawn))
+
+    first, second, without = found
+    assert first == second
+    assert 8 == len({draws[0] for draws in first}) == len({draws[1] for draws in first})
+    np.random.seed(3)
+    assert [np.random.rand(), np.random.rand()] == [draws[0] for draws in without]  # as in Caffe
