@@ -200,15 +200,19 @@ def test_shards_of_a_snapshot_are_not_changed(database, tmp_path):
         train(database, tmp_path, f"{SGD} shards: 2", 1, resume=state)
     with pytest.raises(SolverError, match="8 processes cannot share the 4 shards"):
         train(database, tmp_path, SGD, 8, resume=state)
+    train(database, tmp_path, SGD, 1, updates=3)
+    with pytest.raises(SolverError, match="2 processes cannot share the updates of this training[\\s\\S]*--weights"):
+        train(database, tmp_path, SGD, 2, resume=state)
 
 
 @pytest.mark.parametrize(("ranks", "fields", "said"), [
     (3, "", "3 processes train together, but their number must be a power of two"),
     (4, "shards: 2", "4 processes cannot share the 2 shards of an update equally"),
+    (2, "shards: 1", "2 processes cannot share the updates of this training, which have no shards"),
 ])
 def test_processes_that_cannot_share_an_update(database, tmp_path, ranks, fields, said):
     """The error says what would do."""
-    with pytest.raises(SolverError, match=f"{said}[\\s\\S]*mpirun -n"):
+    with pytest.raises(SolverError, match=f"{said}[\\s\\S]*(mpirun -n|with one process)"):
         solver_for(database, tmp_path, f"{SGD} {fields}", Threads(Meeting(ranks), 0))
 
 

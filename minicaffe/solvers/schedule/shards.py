@@ -40,6 +40,11 @@ def check(solver: Solver, count: int, where: str) -> None:
     if not solver.shards_given and count == size:
         raise SolverError(f"{size} processes train together, but their number must be a power of two", where=where,
                           hint=f"mpirun -n {1 << (size.bit_length() - 1)}")
+    if count == 1:
+        raise SolverError(f"{size} processes cannot share the updates of this training, which have no shards",
+                          where=where, hint="train with one process; or begin another training with the weights: "
+                                            "--weights FILE.caffemodel" if not solver.shards_given else
+                                            f"shards: {size}, or train with one process")
     fitting = [1 << i for i in range(count.bit_length()) if count % (1 << i) == 0]
     raise SolverError(f"{size} processes cannot share the {count} shards of an update equally", where=where,
                       hint=f"mpirun -n with one of {', '.join(map(str, fitting))}"
