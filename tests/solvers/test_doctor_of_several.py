@@ -1,10 +1,8 @@
 """Where several processes train together and a value is not finite, one of them says so, and saves its own pass."""
 
-import threading
-
 import numpy as np
 import pytest
-from test_group import Meeting, Threads
+from thread_group import Meeting, ThreadGroup
 
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
@@ -39,21 +37,17 @@ def test_one_process_reports_a_value_of_its_own_batch(tmp_path, caplog, bad, bri
     """The others find that the gradients are not finite, which follows from it; the saved pass is that of the batch."""
     meeting = Meeting(2)
     solvers = [get_solver(proto_text.parse(SOLVER.replace("PREFIX", str(tmp_path / "s")), SolverParameter()),
-                          group=Threads(meeting, rank)) for rank in range(2)]
+                          group=ThreadGroup(meeting, rank)) for rank in range(2)]
     for rank, solver in enumerate(solvers):
         bad_from(solver, 2 if rank == bad else 99)
         solver.silence = frozenset({"loss-growth", "loss-plateau"})
 
-    def run(solver):
+    def run(rank):
         if not brief:
-            Doctor(solver, stop=False)
-        solver.step(4)
+            Doctor(solvers[rank], stop=False)
+        solvers[rank].step(4)
 
-    threads = [threading.Thread(target=run, args=[solver]) for solver in solvers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    meeting.run(run)
 
     said = [message.splitlines()[0] for message in caplog.messages if "not finite" in message]
     assert "iteration 2: a value is not finite, first in top blob 'y' of layer 'log' (Log), its data: " in said[0]
