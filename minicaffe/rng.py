@@ -15,6 +15,7 @@ stop and a resume, and a second machine that does a part of the work change no n
 from __future__ import annotations
 
 import hashlib
+import random
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,12 +61,15 @@ def upcoming() -> int:
 class PassDraws:
     """The generators of a net's layers. During a pass, each is one that follows from the pass and the layer's name.
 
-    place   which pass runs: whole numbers such as the seed, the update and the part of the batch. Between the passes
-            it is None, and all layers draw from the process's generator
+    place       which pass runs: whole numbers such as the seed, the update and the part of the batch. Between the
+                passes it is None, and all layers draw from the process's generator
+    libraries   whether a pass also seeds the generators of numpy (`np.random.seed`) and Python (`random.seed`), from
+                which users' layers may draw
     """
 
     def __init__(self) -> None:
         self.place: tuple[int, ...] | None = None
+        self.libraries = False
         self._generators: dict[str, np.random.Generator] = {}  # by layer; each is made once, for that takes long
         self._begun: set[str] = set()  # the layers that have drawn in this pass
 
@@ -74,6 +78,8 @@ class PassDraws:
         """Run the block as the pass with this seed and place; without a seed, as if there were no pass."""
         self.place = None if seed is None else (int(seed), *map(int, place))  # one form for numpy's numbers, too
         self._begun.clear()
+        if self.libraries and self.place is not None:
+            _seed_libraries(_digest(*self.place, ""))
         try:
             yield
         finally:
@@ -100,11 +106,21 @@ def _state_for(*words: int | str) -> dict[str, Any]:
 
     This takes a fifth of the time that numpy needs to make a generator from a seed.
     """
-    # `ascii` and not `repr`: which characters `repr` escapes differs between versions of Python
-    digest = hashlib.blake2b(ascii(words).encode(), digest_size=32).digest()
+    digest = _digest(*words)
     state, increment = int.from_bytes(digest[:16], "little"), int.from_bytes(digest[16:], "little")
     return {"bit_generator": "PCG64", "has_uint32": 0, "uinteger": 0,
             "state": {"state": state, "inc": increment | 1}}  # PCG64 wants it odd
+
+
+def _digest(*words: int | str) -> bytes:
+    """Return 32 bytes that follow from the words."""
+    # `ascii` and not `repr`: which characters `repr` escapes differs between versions of Python
+    return hashlib.blake2b(ascii(words).encode(), digest_size=32).digest()
+
+
+def _seed_libraries(digest: bytes) -> None:
+    np.random.seed(np.frombuffer(digest, "<u4"))
+    random.seed(digest)
 
 
 class SampleDraws:

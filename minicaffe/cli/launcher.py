@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from minicaffe.cli.terminal import complain
 
@@ -17,6 +17,9 @@ NUMBERS = (  # the variables with the number of processes, and with the number o
     ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),  # MVAPICH
     ("SLURM_STEP_NUM_TASKS", "PMIX_RANK"),  # srun --mpi=pmix
     ("SLURM_NTASKS", "PMIX_RANK"))  # the first of these two in older versions
+# These tell one start by a launcher from another: of PMIx, which Open MPI brings, of Slurm, and of MPICH
+STARTS = "PMIX_NAMESPACE", "SLURM_STEP_ID", "PMI_PORT", "PMI_FD"
+OURS = "MINICAFFE_RANK"  # what `begin` writes
 MOMENT = 1.0  # seconds that rank 0 gets to say what all have found
 
 
@@ -28,6 +31,14 @@ def processes(environment: Mapping[str, str] = os.environ) -> int:
 def rank(environment: Mapping[str, str] = os.environ) -> int:
     """Return the number of this process among them, counted from 0."""
     return _read(environment)[0]
+
+
+def begin(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Note that this process is one of several.
+
+    A process that it starts inherits the launcher's variables. If that one trains, too, it is none of the several.
+    """
+    environment[OURS] = f"{os.getpid()} {_start(environment)}"
 
 
 def complain_once(text: str) -> None:
@@ -42,8 +53,16 @@ def complain_once(text: str) -> None:
     complain(text)
 
 
+def _start(environment: Mapping[str, str]) -> str:
+    """Return a text that differs between two starts by a launcher."""
+    return " ".join(environment.get(name, "") for name in STARTS)
+
+
 def _read(environment: Mapping[str, str]) -> tuple[int, int]:
     """Return the number of this process, and how many there are."""
+    begun, _, start = environment.get(OURS, "").partition(" ")
+    if begun not in ("", str(os.getpid())) and start == _start(environment):
+        return 0, 1  # a rank has started this process
     for size, number in NUMBERS:
         # Both are needed. The script of a Slurm job has SLURM_NTASKS, too, but it is one process and has no PMIX_RANK
         found = environment.get(number, ""), environment.get(size, "")

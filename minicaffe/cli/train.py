@@ -16,7 +16,7 @@ draws the curves.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -97,9 +97,10 @@ def run(args: argparse.Namespace) -> int:
     silence = lint.silenced(listed(args.silence))
     first = launcher.rank() == 0  # of several processes, one alone writes files and shows progress
     # The lock comes before the record so that it is released last: no other training begins before the run folder is
-    # complete.
-    with progress.reporting(bar=first) as report, _together(args) as group, ExitStack() as locked, \
-            recorder.recording(first and not args.no_record, args.tensorboard or "" if first else "") as record:
+    # complete. And the record comes before the group, whose end it notes where another rank has failed.
+    with progress.reporting(bar=first) as report, ExitStack() as locked, \
+            recorder.recording(first and not args.no_record, args.tensorboard or "" if first else "") as record, \
+            _together(args, record.failed) as group:
         param = _param(args)
         if first:
             locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
@@ -112,25 +113,31 @@ def run(args: argparse.Namespace) -> int:
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect,
                                  args.sigusr1_effect):
             watching = doctor.Doctor(solver, stop=args.on_nan == "stop")
+            nets, all_are_here = [solver.net, *solver.test_nets], False
             try:
                 solver.solve()
+                all_are_here = True
             finally:
                 watching.detach()
-                report_left_out([solver.net, *solver.test_nets])
+                report_left_out(nets, group if all_are_here else None)
         log(At.TRAINING_DONE, "Optimization Done.")
     return 0
 
 
 @contextmanager
-def _together(args: argparse.Namespace) -> Iterator[Group]:
-    """Yield the group of the processes that train together."""
+def _together(args: argparse.Namespace, note: Callable[[str], None]) -> Iterator[Group]:
+    """Yield the group of the processes that train together. `note` is called with the error that ends all of them."""
     if launcher.processes() == 1:
         yield Group()
         return
     from minicaffe.ranks import cores, launch  # not above: one process alone needs no MPI
 
-    with launch.together(launcher.processes(), args.rank_timeout, failure.words,
-                         lambda text: complain(f"minicaffe: error: {text}")) as group:
+    def tell(text: str) -> None:
+        complain(f"minicaffe: error: {text}")
+        note(text)
+
+    launcher.begin()
+    with launch.together(launcher.processes(), args.rank_timeout, failure.words, tell) as group:
         cores.share_cores(group, is_number_given(args))
         yield group
 

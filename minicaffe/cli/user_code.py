@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from minicaffe import plugins
+from minicaffe.cli import launcher
 from minicaffe.cli.flags import filled
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.io.files import MOST_NAMES, missing_hint
@@ -58,7 +59,7 @@ def import_one(name: str) -> None:
     with plugins.importable_here(), plugins.bringing(plugins.IMPORTED):
         module = _import_file(Path(name)) if is_path else _import_named(name)
         known = plugins.note_module(module)
-    if plugins.count() == count and not known:
+    if plugins.count() == count and not known and not launcher.rank():
         file = getattr(sys.modules[module], "__file__", None) or "a folder without __init__.py"
         warn(plugins.AT, f"--import {name} brings nothing: the module {module} ({file}) registers no layer type and no "
                          "filler")

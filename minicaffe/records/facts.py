@@ -61,6 +61,7 @@ def describe(solver: Any) -> dict[str, Any]:
         "iteration": solver.iter,
         "seed": seed if seed >= 0 else {"drawn by the system": entropy},
         "versions": versions(),
+        **({"processes": solver.group.size} if solver.group.size > 1 else {}),
         **({"imports": imported} if (imported := imports()) else {}),
         "solver": {"file": solver.where, "type": solver.type, "definition": text.format(solver.param)},
         "net": {"name": solver.net.name, "parameters": sum(p.blob.count for p in solver.net.learnable_params),

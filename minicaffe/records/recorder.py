@@ -167,6 +167,12 @@ class Recorder:
     def __init__(self, record: Record | None, tensorboard: str) -> None:
         self.record, self.tensorboard = record, tensorboard
 
+    def failed(self, message: str) -> None:
+        """Write the error that ends the training, as the last line of train.log."""
+        if self.record:
+            said = {"levelno": logging.ERROR, "msg": message, "at": At.RUN_FOLDER}
+            self.record.handler.emit(logging.makeLogRecord(said))
+
     @contextmanager
     def following(self, solver: Any) -> Iterator[None]:
         """Write the solver's events while the block runs. Raise DataError before it runs where that is not possible."""
@@ -195,13 +201,13 @@ def recording(wanted: bool = True, tensorboard: str = "") -> Iterator[Recorder]:
         yield Recorder(None, tensorboard)
         return
     record = Record()
+    recorder = Recorder(record, tensorboard)
     try:
         with glog.listening(record.handler):
             try:
-                yield Recorder(record, tensorboard)
+                yield recorder
             except MinicaffeError as error:
-                said = {"levelno": logging.ERROR, "msg": str(error), "at": At.RUN_FOLDER}
-                record.handler.emit(logging.makeLogRecord(said))
+                recorder.failed(str(error))
                 raise
     finally:
         record.close()

@@ -154,6 +154,8 @@ class Solver(Shown):
     def _divide_update(self) -> None:
         """Divide each update into its parts, and say which of them this process computes."""
         p = self.param
+        for net in [self.net, *self.test_nets]:  # no shard may draw the numbers of another one
+            net.draws.libraries = p.shards > 1 and any(layer.users_code for layer in net.layers)
         self.parts = Parts(self.net, parts(p), self.group, self._exchange, shared=p.shards > 1)
 
     # --- what a solver type writes ----------------------------------------------------------------------

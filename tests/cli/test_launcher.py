@@ -20,6 +20,7 @@ def _alone(monkeypatch):
     for size, number in launcher.NUMBERS:
         monkeypatch.delenv(size, raising=False)
         monkeypatch.delenv(number, raising=False)
+    monkeypatch.delenv(launcher.OURS, raising=False)
 
 
 @pytest.mark.parametrize(("environment", "rank", "processes"), [
@@ -35,6 +36,18 @@ def _alone(monkeypatch):
 def test_the_environment_says_how_many_processes_there_are(environment, rank, processes):
     """Each launcher has variables of its own."""
     assert (rank, processes) == (launcher.rank(environment), launcher.processes(environment))
+
+
+@pytest.mark.parametrize(("more", "process", "processes"), [
+    ({}, 100, 2), ({}, 101, 1), ({"PMIX_NAMESPACE": "second"}, 101, 2), ({"SLURM_STEP_ID": "8"}, 101, 2)])
+def test_a_process_that_a_rank_starts_is_no_rank(monkeypatch, more, process, processes):
+    """It has inherited the launcher's variables, unless another launcher has started it."""
+    environment = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "PMIX_NAMESPACE": "first"}
+    monkeypatch.setattr(launcher.os, "getpid", lambda: 100)
+    launcher.begin(environment)
+    monkeypatch.setattr(launcher.os, "getpid", lambda: process)
+
+    assert processes == launcher.processes({**environment, **more})
 
 
 def test_one_process_needs_nothing_that_several_need(folder, monkeypatch):

@@ -23,8 +23,9 @@ from minicaffe.layer import layer_class
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.records import facts, run_log
-from minicaffe.records.recorder import Record
+from minicaffe.records.recorder import Record, recording
 from minicaffe.records.tensorboard import EventFile, crc32c
+from minicaffe.solvers import get_solver
 
 NET = POINTS + """
 layer { name: "means" type: "Reduction" bottom: "ip" top: "mean" reduction_param { operation: MEAN axis: 1 } }
@@ -283,6 +284,18 @@ def test_a_failure_is_in_the_record(folder, capsys):
     assert 0 == train("--on-nan", "warn", solver="fast.prototxt")
     assert "nan" in [event["loss"] for event in of_kind("train", events())]
     assert all(math_or_word(event) for event in events())
+
+
+def test_the_error_of_another_process_is_the_last_line_of_the_log(tmp_path):
+    """It ends this process without an exception, so nothing else would write it."""
+    solver = get_solver(proto_text.parse(
+        f'base_lr: 1 lr_policy: "fixed" snapshot_prefix: "{tmp_path}/s" net_param {{ layer {{ name: "x" type: "Input" '
+        'top: "x" input_param { shape { dim: 1 dim: 2 } } } }', SolverParameter()))
+    with recording() as record, record.following(solver):
+        record.failed("rank 1 (host b, process 7): the disk is full")
+        log = (tmp_path / "s.run" / "train.log").read_text()
+    assert "rank 1 (host b, process 7): the disk is full" in log.splitlines()[-1]
+    assert log.splitlines()[-1].startswith("E")
 
 
 def math_or_word(event):

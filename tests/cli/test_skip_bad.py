@@ -1,11 +1,15 @@
 """--skip-bad of `minicaffe train` and `minicaffe test`: what cannot be read is left out and listed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from extras import needs
 
+from minicaffe.cli import skip_bad
 from minicaffe.cli.__main__ import main
 from minicaffe.io import image
+from minicaffe.solvers.group import Group
 
 needs("cv2")
 NET = """
@@ -48,3 +52,25 @@ def test_train_and_test(folder, capfd):
     command = ["test", "--model", "net.prototxt", "--weights", "s_iter_4.caffemodel", "--iterations", "3"]
     assert main([*command, "--skip-bad"]) == 0
     assert "left out what cannot be read, 2 of 5 samples:" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_several_processes_leave_out(monkeypatch, caplog, rank):
+    """Rank 0 lists the samples of all, and a sample that two of them have met once."""
+    found = [["0 is bad", "3 is bad"], ["3 is bad", "5 is bad"]]
+
+    class Two(Group):
+        def gather(self, mine):
+            assert mine == found[self.rank]
+            return found
+
+    two = Two()
+    two.rank, two.size = rank, 2
+    layer = SimpleNamespace(name="data", type="ImageData", left_out=found[rank], epoch_size=7)
+    monkeypatch.setattr(skip_bad, "source_of", lambda found: found)
+
+    skip_bad.report_left_out([SimpleNamespace(layers=[layer], phase=0)], two)
+
+    said = ["layer 'data' (ImageData) in TRAIN left out what cannot be read, 3 of 7 samples:",
+            "0 is bad", "3 is bad", "5 is bad"]
+    assert ([] if rank else said) == [line for message in caplog.messages for line in message.splitlines()]

@@ -73,6 +73,7 @@ def test_an_error_in_a_layer(place, rank):
     assert 1 == len(job.errors), job.last
     assert f"rank {rank} (" in job.errors[0]
     assert "layer 'fragile' (Fragile): RuntimeError: something broke" in job.errors[0]
+    assert job.errors[0] in (folder / "run.run" / "train.log").read_text()
 
 
 def test_an_unexpected_error(place):
@@ -158,4 +159,5 @@ def test_one_rank_that_is_asked_to_stop(place):
     job = Job(folder, 4, ACCIDENTS, f"--shards={noisy.SHARDS}", ACCIDENT="forward 2 7 asked").wait()
 
     assert (0, ["run_iter_8.solverstate"]) == (job.status, [path.name for path in folder.glob("*.solverstate")])
+    assert "rank 2 was asked to stop" in job.said
     goes_on(place, folder, 2)

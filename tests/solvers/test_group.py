@@ -4,6 +4,8 @@ The net has all that could tell one number of processes from another: draws for 
 labels that do not count, two losses, a parameter of two layers, a test net whose result sets the learning rate.
 """
 
+import logging
+
 import numpy as np
 import pytest
 from thread_group import Meeting, ThreadGroup
@@ -145,14 +147,17 @@ def test_processes_that_cannot_share_an_update(database, tmp_path, ranks, fields
         solver_for(database, tmp_path, f"{SGD} {fields}", ThreadGroup(Meeting(ranks), 0))
 
 
-def test_what_one_process_is_asked_all_do(database, tmp_path):
-    """A signal that reaches one process alone stops all of them after the same update."""
+def test_what_one_process_is_asked_all_do(database, tmp_path, caplog):
+    """A signal that reaches one process alone stops all of them after the same update, and the log says which."""
+    caplog.set_level(logging.INFO, "minicaffe")
     meeting = Meeting(2)
     solvers = [solver_for(database, tmp_path, SGD, ThreadGroup(meeting, rank)) for rank in range(2)]
     solvers[1].requested_action = lambda: Action.STOP if solvers[1].iter == 3 else Action.NONE
     meeting.run(lambda rank: solvers[rank].step(9))
 
     assert [3, 3] == [solver.iter for solver in solvers]
+    said = "rank 1 was asked to stop, as by a signal: all ranks do so"
+    assert 2 == caplog.messages.count(said)  # in a process of its own, rank 1 logs nothing
 
 
 @pytest.mark.parametrize(("fields", "loss", "words"), [
@@ -189,3 +194,54 @@ def test_processes_that_have_drifted_apart_write_no_snapshot(database, tmp_path)
             check_alike(solvers[rank])
 
     meeting.run(check)
+
+
+NOISE = """
+import random
+import numpy as np
+from minicaffe import pycaffe as caffe
+
+class Noise(caffe.Layer):
+    drawn = []
+
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        self.drawn.append((np.random.rand(), random.random()))
+        top[0].data[...] = bottom[0].data
+
+    def backward(self, top, propagate_down, bottom):
+        bottom[0].diff[...] = top[0].diff
+"""
+
+
+def test_each_shard_has_its_own_numbers_of_numpy_and_python(tmp_path, monkeypatch):
+    """What a user's layer draws follows from the part, so another process that computes the part draws the same."""
+    (tmp_path / "noise_of_a_user.py").write_text(NOISE)
+    monkeypatch.syspath_prepend(tmp_path)
+    definition = """
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "n" type: "Python" bottom: "x" top: "y"
+                python_param { module: "noise_of_a_user" layer: "Noise" } }
+        layer { name: "ip" type: "InnerProduct" bottom: "y" top: "z" inner_product_param { num_output: 1 } }
+        layer { name: "r" type: "Reduction" bottom: "z" top: "loss" loss_weight: 1 } """
+    found = []
+    for state, shards in ((1, 4), (2, 4), (3, 0)):
+        np.random.seed(state)
+        solver = get_solver(proto_text.parse(
+            f'base_lr: 1 lr_policy: "fixed" random_seed: 3 {f"shards: {shards}" if shards else ""} net_param {{ '
+            f'{definition} }}', SolverParameter()))
+        drawn = next(layer for layer in solver.net.layers if layer.name == "n").drawn
+        drawn.clear()
+        solver.step(2)
+        found.append(list(drawn))
+
+    first, second, without = found
+    assert first == second
+    assert 8 == len({draws[0] for draws in first}) == len({draws[1] for draws in first})
+    np.random.seed(3)
+    assert [np.random.rand(), np.random.rand()] == [draws[0] for draws in without]  # as in Caffe

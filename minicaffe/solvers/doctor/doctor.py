@@ -93,12 +93,32 @@ class Doctor:
             return
         if self.brief and not math.isfinite(self.solver.loss):
             self._watches[0].last_pass()
-        self._norm = self._watches[0].gradients() / self.solver.divisor
+        norm = self._watches[0].norm()
+        if not math.isfinite(norm) or (self.brief and not math.isfinite(self.solver.loss)):
+            self._agree()
+            self._watches[0].gradients()
+        self._norm = norm / self.solver.divisor
         for loss in self._plateaus:
             if hint := loss.hint():
                 warn(At.DOCTOR, hint)
         if self._growth and self._growth.grown(self.solver.loss):
             warn(At.DOCTOR, *lines(self._grown(self._growth)))
+
+    def _agree(self) -> None:
+        """Where several processes train together, let one of them report what this update leads to.
+
+        A value arises in the passes of one process. After that the gradients are not finite in all of them, and those
+        of the others say nothing new.
+        """
+        group, now = self.solver.group, self.solver.iter
+        if group.size == 1:
+            return
+        found = group.gather((self._found_at == now, self._known, self._saved))
+        # with a word more, so that a brief doctor rests in all processes or in none: they must meet here together
+        self._known = {("agreed",)}.union(*(known for _, known, _ in found))
+        self._saved = next((saved for _, _, saved in found if saved), "")
+        if group.rank or any(found_now for found_now, _, _ in found):
+            self._found_at = now
 
     def _rests(self) -> bool:
         """Return whether this is a brief doctor that has given its one warning."""
@@ -121,7 +141,9 @@ class Doctor:
             return
         self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
         self._norm = None
-        if not self.brief:  # a brief doctor waits for the next loss, which shows bad weights without a look at each
+        # A brief doctor waits for the next loss, which shows bad weights without a look at each. And the weights of all
+        # processes are the same
+        if not self.brief and not solver.group.rank:
             self._watches[0].weights()
 
     def _found(self, place: Place) -> None:

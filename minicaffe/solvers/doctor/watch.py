@@ -74,13 +74,13 @@ class Watch:
         self.net.after_layer.remove(self._after_layer)
         self.net.after_backward.remove(self._after_backward)
 
-    def gradients(self) -> float:
-        """Return the L2 norm of all parameters' gradients together; where it is not finite, report the place."""
-        squares = [norm_squared(param.blob.diff) for param in self.net.learnable_params]
-        total = float(sum(squares))
-        if not np.isfinite(total):
-            self._find(self._param_diffs(0))
-        return total ** 0.5
+    def norm(self) -> float:
+        """Return the L2 norm of all parameters' gradients together."""
+        return float(sum(norm_squared(param.blob.diff) for param in self.net.learnable_params)) ** 0.5
+
+    def gradients(self) -> None:
+        """Look at the gradients of all parameters."""
+        self._find(self._param_diffs(0))
 
     def weights(self) -> None:
         """Look at all parameters."""
