@@ -139,7 +139,7 @@ def _together(args: argparse.Namespace) -> Iterator[Group]:
         return
     from minicaffe.ranks import cores, launch  # not above: one process alone needs no MPI
 
-    with launch.together(launcher.processes(), args.rank_timeout, failure.words,
+    with launch.together(launcher.processes(), launcher.rank, args.rank_timeout, failure.words,
                          lambda text: complain(f"minicaffe: error: {text}")) as group:
         cores.share_cores(group, is_number_given(args))
         yield group
