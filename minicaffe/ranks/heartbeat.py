@@ -43,7 +43,7 @@ BEATS = 10           # beats within the timeout
 SLOWEST = 1.0        # seconds between two beats at most
 CONNECTING = 30.0    # seconds that the ranks have to connect to rank 0
 OWN_WORDS = 1.0      # seconds that rank 0 gets to find the error that another rank has found: often all ranks have it
-TURN = 0.7           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
+TURN = 1.0           # where rank 0 has died, rank r waits r − 1 times so many seconds, so that the lowest one speaks
 LAST_TURN = 8
 LAST = 3.0           # seconds after which a rank ends by itself, though another was to end the job
 CURE = "--resume auto goes on from the newest snapshot, with any number of ranks that divides the shards"
@@ -358,7 +358,7 @@ class Outer(Heartbeat):
         """Say that rank 0 has died, after the living ranks with lower numbers have had their turn."""
         turn = min(self.rank - 1, LAST_TURN)
         if turn:
-            self._schedule(turn * TURN, reason)
+            self._schedule(self._tick + turn * TURN, reason)  # the first beat may come at once, and counts as a whole
         elif self._scheduled is None:
             self._finish(reason)
 

@@ -41,8 +41,9 @@ def watched(rank_in: Callable[[Mapping[str, str]], int], timeout: float, end: Ca
 def _watch(complete: threading.Event, rank_in: Callable[[Mapping[str, str]], int], timeout: float,
            end: Callable[[str], None]) -> None:
     rank = rank_in(os.environ)
-    turn = TURN * min(rank, LAST_TURN)  # all ranks see the same, and the lowest one that can speak is to say it
     tick = min(timeout / BEATS, SLOWEST)
+    # All ranks see the same within a tick, and the lowest one that can speak is to say it
+    turn = tick + TURN * min(rank, LAST_TURN) if rank else 0.0
     last, waited, stopped = time.monotonic(), 0.0, dict[int, float]()
     while not complete.wait(tick):
         # While this process was stopped itself, it has learned nothing about the others
@@ -52,8 +53,8 @@ def _watch(complete: threading.Event, rank_in: Callable[[Mapping[str, str]], int
         for pid, seconds in stopped.items():
             if seconds > timeout + turn:
                 who = Member(rank_in(system.environment(pid)), socket.gethostname(), pid)
-                end(f"{who} has been stopped for {plural_seconds(timeout)}, before all ranks had begun\n  hint: {CURE}; "
-                    "--rank-timeout SECONDS allows a longer stop")
+                end(f"{who} has been stopped for {plural_seconds(timeout)}, before all ranks had begun\n  hint: {CURE}"
+                    "; --rank-timeout SECONDS allows a longer stop")
                 return
         if waited > max(timeout, LONGEST) + turn:
             end(f"{own_member(rank)} has waited {plural_seconds(max(timeout, LONGEST))} for the other ranks to begin: "
