@@ -23,6 +23,7 @@ def _quick(monkeypatch):
     """Beats follow each other closely, whatever the timeout. The ranks' processes are invented, and compute nothing."""
     monkeypatch.setattr(beats, "SLOWEST", 0.02)
     monkeypatch.setattr(beats, "OWN_WORDS", 0.2)
+    monkeypatch.setattr(beats, "TURN", 0.1)
     monkeypatch.setattr(beats.system, "processor_time", lambda pid: None)
 
 
