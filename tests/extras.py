@@ -1,7 +1,10 @@
 """What tests do where an optional package is not installed."""
 
 import importlib
+import os
 import re
+import shutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +16,7 @@ PACKAGES = {"numba": "numba", "threadpoolctl": "threadpoolctl", "lmdb": "lmdb", 
             "cv2": "opencv-python-headless", "rich": "rich", "matplotlib": "matplotlib", "tensorboard": "tensorboard",
             "grpc_tools": "grpcio-tools", "playwright": "playwright", "nbclient": "nbclient",
             "ipykernel": "ipykernel", "mpi4py": "mpi4py"}  # module -> what is installed for it
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # for mpirun, as in a container
 
 
 def needs(module: str) -> ModuleType:
@@ -21,6 +25,15 @@ def needs(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         pytest.skip(reason(error) or str(error))
+
+
+def mpirun() -> str:
+    """The program that starts ranks: the one that pip has put beside this Python, or another on the PATH."""
+    needs("mpi4py")
+    found = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if not found:
+        pytest.skip("needs the program mpirun: pip install 'minicaffe[mpi]'")
+    return found
 
 
 def needs_tiles() -> None:

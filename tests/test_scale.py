@@ -3,12 +3,11 @@
 import importlib.util
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from extras import needs
+from extras import AS_ROOT, mpirun, needs
 from pages import Reader
 
 ROOT = Path(__file__).parents[1]
@@ -67,14 +66,8 @@ def test_what_backward_hides(model):
 @pytest.mark.skipif(os.name == "nt", reason="the programs are scripts of a POSIX shell")
 def test_the_page_can_be_followed(tmp_path):
     """Everything that the page runs prints what the page shows."""
-    for package in ("h5py", "mpi4py"):
-        needs(package)
-    beside = Path(sys.executable).parent
-    mpirun = shutil.which("mpirun", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
-    if not mpirun:
-        pytest.skip("needs mpirun: pip install 'minicaffe[mpi]'")
+    needs("h5py")
     reader = Reader(tmp_path)
-    reader.environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                              PRTE_MCA_rmaps_default_mapping_policy=":oversubscribe")
-    reader.environment["PATH"] += f"{os.pathsep}{Path(mpirun).parent}"
+    reader.environment.update(AS_ROOT, PRTE_MCA_rmaps_default_mapping_policy=":oversubscribe")
+    reader.environment["PATH"] += f"{os.pathsep}{Path(mpirun()).parent}"
     reader.follow(PAGE)

@@ -10,37 +10,48 @@ import threading
 import numpy as np
 
 
+def in_threads(work, count, failed):
+    """Run work(0) … work(count − 1) at once, each in a thread of its own. Return the results, or raise the first error.
+
+    failed    called with each error, so that it wakes the threads that wait for the one that has raised it
+    """
+    results, errors = [None] * count, []
+
+    def one(number):
+        try:
+            results[number] = work(number)
+        except BaseException as error:
+            errors.append(error)
+            failed(error)
+
+    threads = [threading.Thread(target=one, args=[number]) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
 class World:
     """The memory that the ranks share: the arrays that each has sent, by the kind and the number of the call."""
 
     def __init__(self, size, most_delay=0):
         self.size, self.most_delay = size, most_delay
-        self.sent, self.lock = {}, threading.Condition()
+        self.sent, self.lock, self.errors = {}, threading.Condition(), []
 
     def run(self, work):
         """Run work(engine) on each rank. Return the results in the order of the ranks, or raise the first error."""
-        results, errors = [None] * self.size, []
+        return in_threads(lambda rank: work(ThreadEngine(self, rank)), self.size, self._failed)
 
-        def one(rank):
-            try:
-                results[rank] = work(Threads(self, rank))
-            except BaseException as error:
-                with self.lock:
-                    errors.append(error)
-                    self.lock.notify_all()
-
-        self.errors = errors
-        threads = [threading.Thread(target=one, args=[rank]) for rank in range(self.size)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
-        return results
+    def _failed(self, error):
+        with self.lock:
+            self.errors.append(error)
+            self.lock.notify_all()
 
 
-class Threads:
+class ThreadEngine:
     """The engine of one rank."""
 
     def __init__(self, world, rank):

@@ -103,17 +103,7 @@ def run(args: argparse.Namespace) -> int:
         param = _param(args)
         if first:
             locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
-        if param.random_seed < 0 and group.size > 1:
-            rng.seed(group.broadcast(rng.upcoming()))  # so that all processes make the same nets
-        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
-                                                                         allow_python=not args.no_python,
-                                                                         skip_bad=args.skip_bad),
-                            strict=args.strict, group=group)
-        solver.silence = silence if first else silence | set(doctor.HINTS)  # all processes would give the same hints
-        _check_rules(solver)
-        if param.snapshot_after_train:
-            snapshot.check_writable(solver)
-        _long_run(solver, args)
+        solver = _solver(param, args, group, silence)
         if first:
             _restore(solver, args)
         begin_together(solver)
@@ -143,6 +133,20 @@ def _together(args: argparse.Namespace) -> Iterator[Group]:
                          lambda text: complain(f"minicaffe: error: {text}")) as group:
         cores.share_cores(group, is_number_given(args))
         yield group
+
+
+def _solver(param: Any, args: argparse.Namespace, group: Group, silence: frozenset[str]) -> Solver:
+    """Make the solver, and check all that can be checked before it begins."""
+    if param.random_seed < 0 and group.size > 1:
+        rng.seed(group.broadcast(rng.upcoming()))  # so that all processes make the same nets
+    net_class = partial(Net, permissive=args.permissive, allow_python=not args.no_python, skip_bad=args.skip_bad)
+    solver = get_solver(param, where=args.solver, net_class=net_class, strict=args.strict, group=group)
+    solver.silence = silence | set(doctor.HINTS) if group.rank else silence  # all processes would give the same hints
+    _check_rules(solver)
+    if param.snapshot_after_train:
+        snapshot.check_writable(solver)
+    _long_run(solver, args)
+    return solver
 
 
 def _restore(solver: Solver, args: argparse.Namespace) -> None:

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from minicaffe.log import At, logger
 from minicaffe.ranks import start
 from minicaffe.ranks.group import Ranks
-from minicaffe.ranks.heartbeat import Heartbeat, heartbeat
+from minicaffe.ranks.heartbeat import heartbeat
+from minicaffe.ranks.heartbeat_thread import Heartbeat
 from minicaffe.ranks.links import own_member
 from minicaffe.ranks.mpi import MPIEngine
 from minicaffe.solvers.group import Group

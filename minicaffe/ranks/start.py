@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from minicaffe import system
-from minicaffe.ranks.heartbeat import BEATS, CURE, LAST_TURN, SLOWEST, TURN, plural_seconds
+from minicaffe.ranks.heartbeat import CURE, LAST_TURN, TURN
+from minicaffe.ranks.heartbeat_thread import BEATS, SLOWEST
 from minicaffe.ranks.links import Member, own_member
 
 LONGEST = 300.0  # seconds that the start may take at least: many hosts may read Python's files from one slow disk
@@ -53,11 +54,11 @@ def _watch(complete: threading.Event, rank_in: Callable[[Mapping[str, str]], int
         for pid, seconds in stopped.items():
             if seconds > timeout + turn:
                 who = Member(rank_in(system.environment(pid)), socket.gethostname(), pid)
-                end(f"{who} has been stopped for {plural_seconds(timeout)}, before all ranks had begun\n  hint: {CURE}"
+                end(f"{who} has been stopped for {timeout:g} s, before all ranks had begun\n  hint: {CURE}"
                     "; --rank-timeout SECONDS allows a longer stop")
                 return
         if waited > max(timeout, LONGEST) + turn:
-            end(f"{own_member(rank)} has waited {plural_seconds(max(timeout, LONGEST))} for the other ranks to begin: "
+            end(f"{own_member(rank)} has waited {max(timeout, LONGEST):g} s for the other ranks to begin: "
                 "one of them is stopped, or its host cannot be reached\n  hint: --rank-timeout SECONDS allows a longer "
                 "start")
             return

@@ -5,7 +5,7 @@ In each iteration a gradient goes this way:
     backward    `_backward`     iter_size passes for each shard, each of which computes a gradient
     summed      `Parts`         the gradients of these passes are added up in the diffs
     clipped     `_clip`         all gradients together are scaled down where their norm is above clip_gradients
-    averaged    `Steps`         the sum is divided by the number of passes
+    averaged    `Steps`         the sum is divided by the number of passes, or by `divisor` where they count unequally
     decayed     `Steps`         L1 weight decay is added
     rule        `rule`          the solver type's formula turns the gradient into a step
     applied     `Steps`         L2 weight decay is added, and the step is taken from the weights

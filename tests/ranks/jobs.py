@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,21 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from extras import needs
+from extras import AS_ROOT, mpirun
 
 LIMIT = 60.0  # seconds after which a job counts as hanging, and is killed
 ALONE = 0     # as a number of ranks: a process that no mpirun has started
-
-
-def mpirun() -> str:
-    """The program that starts the ranks: the one that pip installed, or another on the PATH."""
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("this machine has no /proc, which says whether the processes of a job have ended")
-    needs("mpi4py")
-    found = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if not found:
-        pytest.skip("needs the program mpirun: pip install 'minicaffe[mpi]'")
-    return found
 
 
 class Job:
@@ -37,6 +25,8 @@ class Job:
     """
 
     def __init__(self, folder: Path, ranks: int, *flags: str, **environment: str) -> None:
+        if not Path("/proc/self/stat").exists():
+            pytest.skip("this machine has no /proc, which says whether the processes of a job have ended")
         launcher = [mpirun(), "--oversubscribe", "-n", str(ranks)] if ranks else []
         self.log = folder / f"log{len(list(folder.glob('log*')))}"
         # A session of its own: mpirun gives each rank a process group of its own, but the session stays the same.
@@ -44,9 +34,7 @@ class Job:
             self._process = subprocess.Popen(
                 [*launcher, sys.executable, "-m", "minicaffe.cli", "train", "--solver=solver.prototxt",
                  "--threads=1", *flags], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, env={
-                    **os.environ, "MINICAFFE_ENGINE": "numpy", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **environment})
+                start_new_session=True, env={**os.environ, **AS_ROOT, "MINICAFFE_ENGINE": "numpy", **environment})
         self.status: int | None = None
         self.ended = 0.0
 

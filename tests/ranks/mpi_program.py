@@ -8,7 +8,8 @@ import sys
 import threading
 
 import numpy as np
-from test_exchange import exchanged, pass_of, same_bits, tree, twins
+from test_exchange import exchanged, pass_of, same_bits, twins
+from thread_group import total
 
 from minicaffe import rng
 from minicaffe.errors import EngineError
@@ -62,7 +63,7 @@ def check_sums(engine):
     found, *_ = exchanged(net, engine, 4, overlap=True)
     for update in range(4):
         gradients = [pass_of(plain, rank, update) for rank in range(engine.size)]
-        assert same_bits([tree(list(one)) for one in zip(*gradients, strict=True)], found[update])
+        assert same_bits([total(list(one)) for one in zip(*gradients, strict=True)], found[update])
 
 
 def end_all_while_waiting(engine):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from net_tools import fully_connected, inputs, layer, make
 from thread_engine import World
+from thread_group import total
 
 from minicaffe.ranks import buckets
 from minicaffe.ranks.exchange import AllReduce
@@ -51,14 +52,6 @@ def pass_of(net, rank, update):
     return [param.blob.diff.copy() for param in net.learnable_params]
 
 
-def tree(gradients):
-    """The sum in the tree of halves, written plainly."""
-    if len(gradients) == 1:
-        return gradients[0]
-    middle = -(-len(gradients) // 2)
-    return tree(gradients[:middle]) + tree(gradients[middle:])
-
-
 def exchanged(net, engine, updates, overlap):
     """The diffs after each update, what `before` was told, and the bytes sent when backward and `finish` were over."""
     group = Ranks(engine)
@@ -90,7 +83,7 @@ def test_sums_are_those_of_the_tree(ranks, dtype, overlap):
 
     for update in range(updates):
         gradients = [pass_of(plain, rank, update) for rank in range(ranks)]
-        wanted = [tree(list(of_one)) for of_one in zip(*gradients, strict=True)]
+        wanted = [total(list(of_one)) for of_one in zip(*gradients, strict=True)]
         assert all(same_bits(wanted, found[update]) for found, *_ in results)
     for _, told, sent, exchange in results:
         count = len(plain.learnable_params)
@@ -215,7 +208,7 @@ def test_a_diff_that_has_moved():
 
     found = World(2).run(work)
 
-    wanted = [tree(list(pair)) for pair in zip(*(pass_of(plain, rank, 1) for rank in range(2)), strict=True)]
+    wanted = [total(list(pair)) for pair in zip(*(pass_of(plain, rank, 1) for rank in range(2)), strict=True)]
     assert all(same_bits(wanted, one) for one in found)
 
 

@@ -8,10 +8,11 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from thread_group import Meeting, ThreadGroup
 
 from minicaffe.errors import MinicaffeError
 from minicaffe.ranks import heartbeat as beats
-from minicaffe.ranks import links
+from minicaffe.ranks import heartbeat_thread, links
 from minicaffe.ranks.heartbeat import heartbeat
 from minicaffe.ranks.links import Member
 
@@ -21,27 +22,10 @@ SOON = 20.0  # seconds, many more than anything here takes
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Beats follow each other closely, whatever the timeout. The ranks' processes are invented, and compute nothing."""
-    monkeypatch.setattr(beats, "SLOWEST", 0.02)
+    monkeypatch.setattr(heartbeat_thread, "SLOWEST", 0.02)
     monkeypatch.setattr(beats, "OWN_WORDS", 0.2)
     monkeypatch.setattr(beats, "TURN", 0.1)
-    monkeypatch.setattr(beats.system, "processor_time", lambda pid: None)
-
-
-class Together:
-    """The group of ranks that are threads."""
-
-    def __init__(self, rank, size, board, barrier):
-        self.rank, self.size, self._board, self._barrier = rank, size, board, barrier
-
-    def gather(self, mine):
-        self._board[self.rank] = mine
-        self._barrier.wait(SOON)
-        found = list(self._board)
-        self._barrier.wait(SOON)
-        return found
-
-    def broadcast(self, mine):
-        return self.gather(mine)[0]
+    monkeypatch.setattr(heartbeat_thread.system, "processor_time", lambda pid: None)
 
 
 class Rank:
@@ -73,8 +57,8 @@ class Rank:
 def ranks(count, timeout=SOON, hosts="a"):
     """So many ranks, whose heartbeats are connected."""
     members = [Member(rank, hosts[rank % len(hosts)], 100 + rank) for rank in range(count)]
-    board, barrier = [None] * count, threading.Barrier(count)
-    found = [Rank(Together(rank, count, board, barrier), members, timeout) for rank in range(count)]
+    meeting = Meeting(count)
+    found = [Rank(ThreadGroup(meeting, rank), members, timeout) for rank in range(count)]
     in_parallel([rank.start for rank in found])
     yield found
     in_parallel([rank.beat.goodbye for rank in found])
@@ -128,19 +112,19 @@ def test_rank_0_finds_a_killed_rank_at_once():
 def test_a_silent_rank_that_computes_is_alive(monkeypatch):
     """A call of C code may hold Python's lock for long, so that no thread can beat; the processor time tells."""
     used = iter(range(1000))
-    monkeypatch.setattr(beats.system, "processor_time", lambda pid: next(used))
+    monkeypatch.setattr(heartbeat_thread.system, "processor_time", lambda pid: next(used))
     with ranks(2, timeout=0.2) as two:
         two[1].beat._beat = lambda passed: None
         beats_on(two[0], 30)
         assert [] == two[0].reasons
-        monkeypatch.setattr(beats.system, "processor_time", lambda pid: 1000)
+        monkeypatch.setattr(heartbeat_thread.system, "processor_time", lambda pid: 1000)
         assert two[0].ended.wait(SOON)
     assert "rank 1 (host a, process 101) has been silent" in two[0].reasons[0]
 
 
 def test_the_others_end_silently_where_rank_0_has_told_the_reason(monkeypatch):
     """Where the job does not end at once, the other ranks end by themselves, and say nothing."""
-    monkeypatch.setattr(beats, "LAST", 0.01)
+    monkeypatch.setattr(heartbeat_thread, "LAST", 0.01)
     with ranks(3) as three:
         three[2].dies()
         assert three[1].ended.wait(SOON)
@@ -174,7 +158,8 @@ def test_the_lowest_living_rank_tells_that_rank_0_is_dead(monkeypatch, ends):
 
 def test_a_beat_that_comes_at_once_takes_nothing_from_a_turn(monkeypatch):
     """A beat counts as a whole. If one came just after rank 0 had died, rank 2 would speak beside rank 1."""
-    monkeypatch.setattr(beats, "SLOWEST", 1.0)
+    monkeypatch.setattr(heartbeat_thread, "SLOWEST", 1.0)
+    monkeypatch.setattr(beats, "TURN", 1.0)
     told = []
     beat = heartbeat(2, [Member(rank, "a", 100 + rank) for rank in range(3)], 60.0, told.append)
     beat._speak_in_turn("rank 0 has died")
@@ -220,7 +205,7 @@ def test_a_failed_rank_speaks_itself_where_rank_0_does_not():
 def test_a_stopped_job_goes_on_after_it(monkeypatch):
     """After SIGCONT to a whole job the time in which it was stopped counts for nobody."""
     ahead = [0.0]
-    monkeypatch.setattr(beats.time, "monotonic", lambda now=time.monotonic: now() + ahead[0])
+    monkeypatch.setattr(heartbeat_thread.time, "monotonic", lambda now=time.monotonic: now() + ahead[0])
     with ranks(3) as three:
         for _ in range(3):
             ahead[0] += 3600

@@ -1,13 +1,12 @@
 """The engine on MPI, on one machine; and what is said where there is no MPI."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from extras import needs
+from extras import AS_ROOT, mpirun
 
 from minicaffe import kernels
 from minicaffe.errors import EngineError
@@ -18,14 +17,9 @@ HERE = Path(__file__).parent
 
 def run(ranks, *arguments, engine="numpy"):
     """Run the program on so many ranks, with this engine of kernels."""
-    needs("mpi4py")
-    mpirun = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if not mpirun:
-        pytest.skip("needs the program mpirun: pip install 'minicaffe[mpi]'")
-    return subprocess.run([mpirun, "--oversubscribe", "-n", str(ranks), sys.executable, HERE / "mpi_program.py",
+    return subprocess.run([mpirun(), "--oversubscribe", "-n", str(ranks), sys.executable, HERE / "mpi_program.py",
                            *arguments], capture_output=True, text=True, timeout=60, check=False, env={
-                               **os.environ, "PYTHONPATH": str(HERE.parent), "MINICAFFE_ENGINE": engine,
-                               "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"})
+                               **os.environ, **AS_ROOT, "PYTHONPATH": str(HERE.parent), "MINICAFFE_ENGINE": engine})
 
 
 @pytest.mark.slow

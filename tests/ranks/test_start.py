@@ -42,7 +42,7 @@ def test_a_stopped_rank_ends_the_start(host):
     with start.watched(rank_in, 0.05, told.end):
         assert told.once.wait(SOON)
     assert told[0].startswith("rank 2 (host ")
-    assert "process 77) has been stopped for 0.05 seconds, before all ranks had begun" in told[0]
+    assert "process 77) has been stopped for 0.05 s, before all ranks had begun" in told[0]
 
 
 def test_a_start_without_end_ends(host, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_start_without_end_ends(host, monkeypatch):
     with start.watched(rank_in, 0.05, told.end):
         assert told.once.wait(SOON)
     assert told[0].startswith("rank 1 (host ")
-    assert f"process {os.getpid()}) has waited 0.1 seconds for the other ranks to begin" in told[0]
+    assert f"process {os.getpid()}) has waited 0.1 s for the other ranks to begin" in told[0]
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -1,16 +1,14 @@
 """BatchNorm and BN in updates of several passes: they store what as many passes by hand leave in their blobs."""
 
-import threading
-
 import numpy as np
 import pytest
+from thread_group import Meeting, ThreadGroup
 
 from minicaffe import TRAIN
 from minicaffe.net import Net
 from minicaffe.proto import NetParameter, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import get_solver
-from tests.solvers.test_group import Meeting, Threads
 
 UPDATES, BATCH = 2, 4
 KINDS = {
@@ -71,25 +69,20 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "t" top: 
 
 def solved(ranks):
     """The statistics, and the last loss and test result, of each of so many threads that train together."""
-    meeting, found = Meeting(ranks), [None] * ranks
+    meeting = Meeting(ranks)
     param = proto_text.parse(f"""net_param {{ {MEASURED_IN_TESTS} }} base_lr: 0.1 lr_policy: "fixed" random_seed: 2
         shards: 4 max_iter: 2 display: 2 test_iter: 4 test_interval: 2
         snapshot_after_train: false""", SolverParameter())
 
     def run(rank):
-        solver, results = get_solver(param, group=Threads(meeting, rank)), []
+        solver, results = get_solver(param, group=ThreadGroup(meeting, rank)), []
         for net in (solver.net, *solver.test_nets):
             hand_over(net, 9)
         solver.on_test.append(lambda index, result: results.append(result))
         solver.solve()
-        found[rank] = [*(blob.data.tolist() for blob in solver.net.params["bn"]), solver.smoothed_loss, results]
+        return [*(blob.data.tolist() for blob in solver.net.params["bn"]), solver.smoothed_loss, results]
 
-    threads = [threading.Thread(target=run, args=[rank]) for rank in range(ranks)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    return meeting.run(run)
 
 
 def test_passes_beside_the_updates():

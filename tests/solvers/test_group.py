@@ -4,10 +4,9 @@ The net has all that could tell one number of processes from another: draws for 
 labels that do not count, two losses, a parameter of two layers, a test net whose result sets the learning rate.
 """
 
-import threading
-
 import numpy as np
 import pytest
+from thread_group import Meeting, ThreadGroup
 
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
@@ -15,9 +14,7 @@ from minicaffe.errors import SolverError
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import Action, get_solver
-from minicaffe.solvers.group import Group
 from minicaffe.solvers.resume.group_start import begin_together, check_alike
-from minicaffe.solvers.schedule.tree import first_half
 
 DATA = """
 layer { name: "data" type: "Data" top: "x" top: "t" data_param { source: "PATH" batch_size: 3 backend: LMDB
@@ -41,59 +38,6 @@ random_seed: 3 clip_gradients: 1 test_iter: 5 test_interval: 2 average_loss: 3 s
 SGD, ADAM = 'type: "SGD" weight_decay: 0.01', 'type: "Adam"'
 
 
-class Meeting:
-    """Where threads meet, each of which has something for all."""
-
-    def __init__(self, size):
-        self.size, self.barrier = size, threading.Barrier(size, timeout=20)
-        self.brought = [None] * size
-
-    def exchange(self, rank, mine):
-        self.brought[rank] = mine
-        self.barrier.wait()
-        found = list(self.brought)
-        self.barrier.wait()
-        return found
-
-
-class Threads(Group):
-    """The group of a thread."""
-
-    def __init__(self, meeting, rank):
-        self.meeting, self.rank, self.size = meeting, rank, meeting.size
-
-    def gather(self, mine):
-        return self.meeting.exchange(self.rank, mine)
-
-    def broadcast(self, mine):
-        return self.gather(mine)[0]
-
-    def exchange(self, net, params, overlap):
-        return Sum(self, params)
-
-
-class Sum:
-    """Adds up the gradients of all threads by the tree, written plainly."""
-
-    def __init__(self, group, params):
-        self.group, self.params = group, params
-
-    def begin(self, before):
-        self.before = before
-
-    def finish(self):
-        self.before(range(len(self.params)))
-        found = self.group.gather([param.blob.diff.copy() for param in self.params])
-        for i, param in enumerate(self.params):
-            param.blob.diff[...] = total([of_rank[i] for of_rank in found])
-
-
-def total(values):
-    """The sum in the tree of halves."""
-    middle = first_half(len(values))
-    return values[0] if len(values) == 1 else total(values[:middle]) + total(values[middle:])
-
-
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """23 images of 5×6 with labels; the last epoch of a training always ends within an update."""
@@ -114,27 +58,16 @@ def train(database, folder, fields, ranks, *, updates=7, resume="", **net):
     """Train on so many threads. Return the solvers."""
     folder.mkdir(exist_ok=True)
     meeting = Meeting(ranks)
-    solvers = [solver_for(database, folder, fields, Threads(meeting, rank) if ranks > 1 else None, **net)
+    solvers = [solver_for(database, folder, fields, ThreadGroup(meeting, rank) if ranks > 1 else None, **net)
                for rank in range(ranks)]
-    errors = []
 
-    def run(solver):
-        try:
-            if resume and not solver.group.rank:
-                solver.restore(str(folder / resume))
-            begin_together(solver)
-            solver.step(updates - solver.iter)
-        except BaseException as error:
-            errors.append(error)
-            meeting.barrier.abort()
+    def run(rank):
+        if resume and not rank:
+            solvers[rank].restore(str(folder / resume))
+        begin_together(solvers[rank])
+        solvers[rank].step(updates - solvers[rank].iter)
 
-    threads = [threading.Thread(target=run, args=[solver]) for solver in solvers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+    meeting.run(run)
     return solvers
 
 
@@ -202,47 +135,57 @@ def test_shards_of_a_snapshot_are_not_changed(database, tmp_path):
 
 
 @pytest.mark.parametrize(("ranks", "fields", "said"), [
-    (3, "", "3 processes train together, but their number must be a power of two"),
-    (4, "shards: 2", "4 processes cannot share the 2 shards of an update equally"),
+    (3, "", "3 processes train together, but their number must be a power of two\n  hint: mpirun -n 2"),
+    (4, "shards: 2", "4 processes cannot share the 2 shards of an update equally\n  hint: mpirun -n 1 or 2"),
+    (2, "shards: 1", "2 processes cannot share the 1 shard of an update equally\n  hint: mpirun -n 1"),
 ])
 def test_processes_that_cannot_share_an_update(database, tmp_path, ranks, fields, said):
     """The error says what would do."""
-    with pytest.raises(SolverError, match=f"{said}[\\s\\S]*mpirun -n"):
-        solver_for(database, tmp_path, f"{SGD} {fields}", Threads(Meeting(ranks), 0))
+    with pytest.raises(SolverError, match=said):
+        solver_for(database, tmp_path, f"{SGD} {fields}", ThreadGroup(Meeting(ranks), 0))
 
 
 def test_what_one_process_is_asked_all_do(database, tmp_path):
     """A signal that reaches one process alone stops all of them after the same update."""
     meeting = Meeting(2)
-    solvers = [solver_for(database, tmp_path, SGD, Threads(meeting, rank)) for rank in range(2)]
+    solvers = [solver_for(database, tmp_path, SGD, ThreadGroup(meeting, rank)) for rank in range(2)]
     solvers[1].requested_action = lambda: Action.STOP if solvers[1].iter == 3 else Action.NONE
-    threads = [threading.Thread(target=solver.step, args=[9]) for solver in solvers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    meeting.run(lambda rank: solvers[rank].step(9))
 
     assert [3, 3] == [solver.iter for solver in solvers]
+
+
+@pytest.mark.parametrize(("fields", "loss", "words"), [
+    ("max_iter: 9", "ignore_label: 1",
+     "the solver differs between the ranks: it has 'max_iter: 7' on rank 0 and 'max_iter: 9' on rank 1"),
+    ("max_iter: 7", "normalization: NONE",
+     "layer 'two' (8) of the train net differs between the ranks: it has 'ignore_label: 1' on rank 0 and "
+     "'normalization: NONE' on rank 1")])
+def test_processes_that_have_read_different_files_do_not_begin(database, tmp_path, fields, loss, words):
+    """A host may still have an old file. All processes say what differs, and none waits for another for ever."""
+    meeting, errors = Meeting(2), []
+    solvers = [solver_for(database, tmp_path, f"{SGD} max_iter: 7", ThreadGroup(meeting, 0)),
+               solver_for(database, tmp_path, f"{SGD} {fields}", ThreadGroup(meeting, 1), loss=loss)]
+
+    def begin(rank):
+        try:
+            begin_together(solvers[rank])
+        except SolverError as error:
+            errors.append(error.message)
+
+    meeting.run(begin)
+
+    assert [words] * 2 == errors
 
 
 def test_processes_that_have_drifted_apart_write_no_snapshot(database, tmp_path):
     """A layer that changes its blobs by itself may do that."""
     meeting = Meeting(2)
-    solvers = [solver_for(database, tmp_path, SGD, Threads(meeting, rank)) for rank in range(2)]
+    solvers = [solver_for(database, tmp_path, SGD, ThreadGroup(meeting, rank)) for rank in range(2)]
     solvers[1].net.params["a"][1].data[3] += 1
-    errors = []
 
-    def check(solver):
-        try:
-            check_alike(solver)
-        except SolverError as error:
-            errors.append(error.message)
+    def check(rank):
+        with pytest.raises(SolverError, match="the weights of rank 1 are not the same as those of rank 0"):
+            check_alike(solvers[rank])
 
-    threads = [threading.Thread(target=check, args=[solver]) for solver in solvers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert 2 == len(errors)
-    assert "the weights of rank 1 are not the same as those of rank 0" in errors[0]
+    meeting.run(check)

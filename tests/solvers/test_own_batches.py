@@ -12,7 +12,7 @@ from minicaffe import TEST, TRAIN, LayerError, Net, SolverError, rng
 from minicaffe.proto import Datum, NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers.schedule import epochs
-from minicaffe.solvers.schedule.turns import OwnBatches
+from minicaffe.solvers.schedule.own_batches import OwnBatches
 
 SOURCES = """
 import numpy as np

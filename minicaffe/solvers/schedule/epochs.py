@@ -10,7 +10,7 @@ from minicaffe.layer import DataSource, source_of
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 from minicaffe.solvers.fields import parts
-from minicaffe.solvers.schedule.turns import OwnBatches
+from minicaffe.solvers.schedule.own_batches import OwnBatches
 
 
 class Reader(NamedTuple):

@@ -12,8 +12,8 @@ all counts are equal. The large batch would give
 
 Σ z_p is known only after the last part. So the gradient of part p is multiplied by z_p / z, and in the end the sum is
 divided by D = Σ z_p / z. Here z is the count of part 0, or 1 where part 0 has nothing to count. Where all counts are
-equal, D is n and the factors are 1, as in Caffe.
-The gradient of a loss that does not divide is multiplied by n, because the sum is divided by D, which is then n.
+equal, D is n and the factors are 1, as in Caffe. The gradient of a loss that does not divide is multiplied by n,
+because the sum is divided by D, which is n there.
 
 Where several losses of a net count in different proportions, each would need a D of its own. Then the parts of this
 update run once more on the same batches, with the factor n · z_p / Σ z_p for each loss, and D is n.
@@ -31,8 +31,8 @@ from minicaffe.net import Net
 from minicaffe.solvers.group import Exchange, Group
 from minicaffe.solvers.schedule.kept_batches import KeptBatches
 from minicaffe.solvers.schedule.measured import Measured, Measuring
+from minicaffe.solvers.schedule.own_batches import OwnBatches
 from minicaffe.solvers.schedule.tree import GradientSum
-from minicaffe.solvers.schedule.turns import OwnBatches
 
 
 class Found(NamedTuple):
@@ -66,7 +66,7 @@ class Parts:
         self.divisor, self.losses = float(count), [0.0]
         self._loss_layers = [layer for i, layer in enumerate(net.layers)
                              if isinstance(layer, LossLayer) and net.plan.layers[i] and count > 1]
-        self._batches = KeptBatches(net) if len(self._loss_layers) > 1 else None
+        self._kept_batches = KeptBatches(net) if len(self._loss_layers) > 1 else None
         self._measuring = Measuring(net, at_once=count == 1)
         self._reference: list[float | None] = []  # z of each loss; None for a loss that does not divide
         self._sum = GradientSum(each)
@@ -101,8 +101,8 @@ class Parts:
         """Run the own part number i on the next batch."""
         if self._own_batches:
             self._own_batches.place(self.own[i])
-        if self._batches:
-            self._batches.begin()
+        if self._kept_batches:
+            self._kept_batches.begin()
         with self.net.draws.during(seed, update, self.own[i], 0):
             loss = self.net.forward_pass()
             if self._own_batches:
@@ -151,19 +151,19 @@ class Parts:
         found = [one for one in found if one]  # a loss in which nothing was counted has no say
         self.divisor = found[0] if found else float(self.count)
         # 1e-9: more than the rounding of the sums, and less than one label in any batch
-        if self._batches and found and max(found) - min(found) > 1e-9 * max(found):
-            self._run_again(self._batches, counts, totals, seed, update)
+        if self._kept_batches and found and max(found) - min(found) > 1e-9 * max(found):
+            self._run_again(self._kept_batches, counts, totals, seed, update)
             self.divisor = float(self.count)
-        if self._batches:
-            self._batches.forget()
+        if self._kept_batches:
+            self._kept_batches.forget()
 
-    def _run_again(self, batches: KeptBatches, counts: Sequence[Sequence[float | None]], totals: Sequence[float],
+    def _run_again(self, kept: KeptBatches, counts: Sequence[Sequence[float | None]], totals: Sequence[float],
                    seed: int | None, update: int) -> None:
         """Run the own parts once more, with the exact factor of each loss."""
         self.net.clear_param_diffs()
         for i, part in enumerate(self.own):
             with self.net.draws.during(seed, update, part, 0):
-                batches.forward_again(i)
+                kept.forward_again(i)
                 for layer, z, total in zip(self._loss_layers, counts[part], totals, strict=True):
                     layer.share = float(self.count) if z is None else self.count * z / total if z else 1.0
                 self._backward(i)

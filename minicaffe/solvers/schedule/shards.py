@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from minicaffe.errors import SolverError
-from minicaffe.log import At, log
+from minicaffe.log import At, log, plural
 from minicaffe.solvers.fields import parts, place
 from minicaffe.solvers.schedule import epochs
 
@@ -41,9 +41,9 @@ def check(solver: Solver, count: int, where: str) -> None:
         raise SolverError(f"{size} processes train together, but their number must be a power of two", where=where,
                           hint=f"mpirun -n {1 << (size.bit_length() - 1)}")
     fitting = [1 << i for i in range(count.bit_length()) if count % (1 << i) == 0]
-    raise SolverError(f"{size} processes cannot share the {count} shards of an update equally", where=where,
-                      hint=f"mpirun -n with one of {', '.join(map(str, fitting))}"
-                           + ("" if solver.shards_given else f"; the snapshot says that there are {count} shards"))
+    raise SolverError(f"{size} processes cannot share the {plural(count, 'shard')} of an update equally", where=where,
+                      hint=f"mpirun -n {' or '.join(map(str, fitting))}"
+                           + ("" if solver.shards_given else f"; the snapshot has {plural(count, 'shard')}"))
 
 
 def check_restored(content: dict[str, Any], path: str, solver: Solver) -> None:

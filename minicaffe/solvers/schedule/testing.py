@@ -12,7 +12,7 @@ from minicaffe.errors import SolverError
 from minicaffe.net import Net
 from minicaffe.solvers.schedule import epochs, report
 from minicaffe.solvers.schedule.measured import Measuring
-from minicaffe.solvers.schedule.turns import OwnBatches
+from minicaffe.solvers.schedule.own_batches import OwnBatches
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver

@@ -64,16 +64,19 @@ class GradientSum:
                 self._keep((self._waiting[part] - self._finished[part], i), blobs[i])
 
     def _add_kept(self, key: tuple[int, int], blob: Blob) -> None:
-        if key in self._zero:
-            return
-        dw, add = blob.diff_to_add()
-        kernels.for_each_thread([dw, self._kept[key]], _add if add else np.copyto)
+        """Add a sum that waits to the diff. Where one of the two counts as zeros, the bits are those of an addition."""
+        if key not in self._zero:
+            dw, add = blob.diff_to_add()
+            kernels.for_each_thread([dw, self._kept[key]], _add if add else _add_to_zeros)
+        elif not _counts_as_zeros(blob):
+            kernels.for_each_thread([blob.diff, blob.diff], _add_to_zeros)
 
     def _keep(self, key: tuple[int, int], blob: Blob) -> None:
-        self._zero.discard(key)
-        if blob.storages[1].buffer is None or blob.storages[1].cleared:
-            self._zero.add(key)  # a layer that learns nothing: no zeros need be written and added
+        """Let the sum that stands in the diff wait. Zeros are not written out, as for a layer that learns nothing."""
+        if _counts_as_zeros(blob):
+            self._zero.add(key)
             return
+        self._zero.discard(key)
         if key not in self._kept or self._kept[key].shape != blob.shape:
             self._kept[key] = np.empty_like(blob.diff)
         kernels.for_each_thread([self._kept[key], blob.diff], np.copyto)
@@ -82,3 +85,13 @@ class GradientSum:
 def _add(total: np.ndarray, more: np.ndarray) -> None:
     with np.errstate(all="ignore"):  # infinity and NaN are numbers here; whoever watches the gradients finds them
         np.add(total, more, out=total)
+
+
+def _add_to_zeros(total: np.ndarray, more: np.ndarray) -> None:
+    """Write 0 + `more`. This is no copy: −0 becomes 0, as it does where another process sends the zeros."""
+    np.add(more, 0, out=total)
+
+
+def _counts_as_zeros(blob: Blob) -> bool:
+    storage = blob.storages[1]
+    return storage.buffer is None or storage.cleared

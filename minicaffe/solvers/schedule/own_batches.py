@@ -1,4 +1,8 @@
-"""Which batches of a net's data layers this process reads, where several processes share them."""
+"""Which batches of a net this process runs, where several processes share them.
+
+The data layers of minicaffe leave out the batches of other processes by themselves (data/turns.py), so that they can
+read ahead. Of every other data layer the cursor is set before each batch.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +33,11 @@ class _Source(NamedTuple):
 class OwnBatches:
     """The batches of a net that this process runs: of every `of` in a row `count`, from number `first` on.
 
-    It gives each data layer its turns. Call `begin`, then `place` before each own batch, and `end` after the last one:
-    they set the cursors of those layers that cannot leave out batches by themselves. `check` follows each forward pass.
-    Raise SolverError for a layer that must run in one process alone, unless this process runs all batches. Then every
-    data layer reads all batches.
+    When it is made, it tells each data layer which batches to read (DataSource.take_turns). Call `begin`, then `place`
+    before each own batch and `check` after its forward pass, and `end` after the last one.
+
+    Raise SolverError where the net has a layer that must run in one process alone, unless this process runs all
+    batches. After the error every data layer reads all batches.
     """
 
     def __init__(self, net: Net, first: int, count: int, of: int) -> None:
@@ -55,8 +60,8 @@ class OwnBatches:
         """Raise SolverError where the forward pass of an own batch went on from one that another process has run."""
         for i, layer in self._going_on:
             if layer.goes_on(self._net.bottoms[i]):
-                raise SolverError(f"layer {layer.name!r} ({layer.type}) goes on with the sequences of the batch before, "
-                                  "which another process has computed", where=self._net.where(i),
+                raise SolverError(f"layer {layer.name!r} ({layer.type}) goes on with the sequences of the batch "
+                                  "before, which another process has computed", where=self._net.where(i),
                                   hint="train with one process; there, iter_size can take the place of shards")
 
     def end(self, batches: int) -> None:
