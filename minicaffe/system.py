@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 fcntl: Any
@@ -151,6 +152,29 @@ def processor_time(process: int) -> float | None:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, LookupError, ValueError):  # no Linux, or the process has ended
         return None
+
+
+def stopped_beside() -> list[int]:
+    """Return the processes that this one's parent has started, too, and that are stopped, as SIGSTOP does it.
+
+    Where the system does not tell, there are none.
+    """
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended in between
+            state, parent = path.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state == "T" and int(parent) == os.getppid():
+                found.append(int(path.parent.name))
+    return found
+
+
+def environment(process: int) -> dict[str, str]:
+    """Return the variables with which a process of this host was started; none if they are not known."""
+    try:
+        content = Path(f"/proc/{process}/environ").read_text(errors="replace")
+    except OSError:  # no Linux, or the process has ended
+        return {}
+    return {name: value for name, _, value in (entry.partition("=") for entry in content.split("\0"))}
 
 
 def core_numbers(process: int = 0) -> frozenset[int]:

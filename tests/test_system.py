@@ -1,6 +1,7 @@
 """What systems other than POSIX lack is done without: Windows has no flock, pread, SIGHUP, fork, or folders to sync."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -142,3 +143,19 @@ def test_the_processor_time_of_a_process_grows_while_it_computes():
 
     assert system.processor_time(os.getpid()) > before
     assert system.processor_time(ended.pid) is None
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only /proc tells it")
+def test_a_stopped_process_of_the_same_parent_is_found():
+    """A process sees which of those beside it are stopped, and with which variables they were started."""
+    look = "import os, time\nfrom minicaffe import system\n" \
+           "while not (found := system.stopped_beside()): time.sleep(0.01)\n" \
+           "print(found, system.environment(found[0])['COLOUR'])"
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, "COLOUR": "a=b"}) as beside:
+        beside.send_signal(signal.SIGSTOP)
+        try:
+            said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=30, check=True)
+        finally:
+            beside.kill()
+    assert f"[{beside.pid}] a=b" == said.stdout.strip()
+    assert {} == system.environment(beside.pid)

@@ -137,7 +137,7 @@ def _together(args: argparse.Namespace, note: Callable[[str], None]) -> Iterator
         note(text)
 
     launcher.begin()
-    with launch.together(launcher.processes(), args.rank_timeout, failure.words, tell) as group:
+    with launch.together(launcher.processes(), launcher.rank, args.rank_timeout, failure.words, tell) as group:
         cores.share_cores(group, is_number_given(args))
         yield group
 

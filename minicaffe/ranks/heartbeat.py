@@ -37,7 +37,7 @@ from minicaffe.solvers.group import Group
 
 CONNECTING = 30.0  # seconds that the ranks have to connect to rank 0
 OWN_WORDS = 1.0    # seconds that rank 0 gets to find the error that another rank has found: often all ranks have it
-TURN = 0.7         # seconds of a turn: where rank 0 has died, rank r waits r − 1 turns, so that the lowest one speaks
+TURN = 1.0         # seconds of a turn: where rank 0 has died, rank r waits r − 1 turns, so that the lowest one speaks
 LAST_TURN = 8      # no rank waits longer than so many turns
 CURE = "--resume auto goes on from the newest snapshot, with any number of ranks that divides the shards"
 
@@ -152,7 +152,7 @@ class Outer(Heartbeat):
         """Say that rank 0 has died, after the living ranks with lower numbers have had their turn."""
         turn = min(self.rank - 1, LAST_TURN)
         if turn:
-            self._schedule(turn * TURN, reason)
+            self._schedule(self._tick + turn * TURN, reason)  # the first beat may come at once, and counts as a whole
         elif self._scheduled is None:
             self._finish(reason)
 

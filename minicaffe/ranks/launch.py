@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from minicaffe.log import At, logger
+from minicaffe.ranks import start
 from minicaffe.ranks.group import Ranks
 from minicaffe.ranks.heartbeat import heartbeat
 from minicaffe.ranks.heartbeat_thread import Heartbeat
@@ -28,24 +29,30 @@ Tell = Callable[[str], None]                     # prints an error in the form o
 
 
 @contextmanager
-def together(processes: int, timeout: float, words: Words, tell: Tell) -> Iterator[Ranks]:
+def together(processes: int, rank_in: Callable[[Mapping[str, str]], int], timeout: float, words: Words, tell: Tell
+             ) -> Iterator[Ranks]:
     """Yield the group of all processes. Whatever ends the block in one of them, all of them end.
 
     processes   how many the launcher has started
+    rank_in     returns the number of a process from its environment
     timeout     the seconds of silence after which a rank counts as dead
     """
-    engine = MPIEngine(processes)
-    group = Ranks(engine)
-    with watched(group, timeout, words, Ending(tell, engine.abort)):
-        group.check()  # here, so that all ranks together print one message
-        yield group
+    ending = Ending(tell, os._exit)  # until MPI has begun there is nothing to abort, and the launcher ends the others
+    with start.watched(rank_in, timeout, ending.end) as complete:
+        engine = MPIEngine(processes)
+        ending.abort = engine.abort
+        group = Ranks(engine)
+        with watched(group, timeout, words, ending):
+            complete()
+            group.check()  # here, so that all ranks together print one message
+            yield group
 
 
 class Ending:
     """Ends the processes of all ranks: prints the reason, and then calls the engine's `abort`."""
 
     def __init__(self, tell: Tell, abort: Callable[[int], None]) -> None:
-        self._tell, self._abort = tell, abort
+        self._tell, self.abort = tell, abort
         self._once = threading.Lock()
 
     def end(self, reason: str) -> None:
@@ -61,7 +68,7 @@ class Ending:
                 self._tell(reason)
             sys.stderr.flush()
             sys.stdout.flush()
-        self._abort(1)
+        self.abort(1)
         os._exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ CURE = ("pip install 'minicaffe[mpi]' brings Open MPI and its mpirun; on a clust
 
 
 def _load() -> Any:
-    """Import mpi4py, which initialises MPI. Raise EngineError where the package or the MPI library is missing."""
+    """Import mpi4py and begin MPI. Raise EngineError where the package or the MPI library is missing."""
     try:
         import mpi4py
     except ImportError:
@@ -77,10 +78,27 @@ def _load() -> Any:
     # One thread makes all calls but one: the heartbeat's thread calls `abort` when another rank is silent, and just
     # then the first one waits for that rank inside MPI. A library that does not allow this gives what it has.
     mpi4py.rc.thread_level = "multiple"
+    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True  # _initialize does the first
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # one of them for a library that is missing, the other for a wrong one
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EngineError(f"training by several processes needs an MPI library, and mpi4py has found none that works: "
                           f"{reason}", hint=CURE) from None
+    if not MPI.Is_initialized():
+        _initialize(MPI)
     return MPI
+
+
+def _initialize(module: Any) -> None:
+    """Begin MPI, which waits for all ranks.
+
+    mpi4py would hold Python's lock meanwhile, and no thread could see that a rank is stopped. A call by ctypes does not
+    hold it.
+    """
+    try:
+        begin = ctypes.CDLL(module.__file__).MPI_Init_thread  # it is found in the MPI library, which the file names
+    except (AttributeError, OSError):  # systems that do not look there
+        module.Init_thread(module.THREAD_MULTIPLE)
+        return
+    begin(None, None, ctypes.c_int(module.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))

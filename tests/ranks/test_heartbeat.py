@@ -24,6 +24,7 @@ def _quick(monkeypatch):
     """Beats follow each other closely, whatever the timeout. The ranks' processes are invented, and compute nothing."""
     monkeypatch.setattr(heartbeat_thread, "SLOWEST", 0.02)
     monkeypatch.setattr(beats, "OWN_WORDS", 0.2)
+    monkeypatch.setattr(beats, "TURN", 0.1)
     monkeypatch.setattr(heartbeat_thread.system, "processor_time", lambda pid: None)
 
 
@@ -153,6 +154,20 @@ def test_the_lowest_living_rank_tells_that_rank_0_is_dead(monkeypatch, ends):
         assert [] == three[2].reasons
     reason, = three[1].reasons
     assert "rank 0 (host a, process 100) has " + ("ended" if ends == "dies" else "been silent") in reason
+
+
+def test_a_beat_that_comes_at_once_takes_nothing_from_a_turn(monkeypatch):
+    """A beat counts as a whole. If one came just after rank 0 had died, rank 2 would speak beside rank 1."""
+    monkeypatch.setattr(heartbeat_thread, "SLOWEST", 1.0)
+    monkeypatch.setattr(beats, "TURN", 1.0)
+    told = []
+    beat = heartbeat(2, [Member(rank, "a", 100 + rank) for rank in range(3)], 60.0, told.append)
+    beat._speak_in_turn("rank 0 has died")
+    beat._beat(beat._tick)
+
+    assert [] == told
+    assert beat._scheduled[0] >= beats.TURN
+    beat._close()
 
 
 def test_an_error_is_told_by_rank_0_and_the_death_that_follows_is_not():
