@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 INDEX = ROOT / "docs" / "guide.md"
 PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
 # the other pages train for longer, or start many commands
-QUICK = {"data", "phases", "sharing", "from_caffe", "notebook"}
+QUICK = {"phases", "sharing", "from_caffe"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs are scripts of a POSIX shell")
