@@ -145,8 +145,10 @@ class BNLayer(Layer):
             normalize_grad(dx, kept, self.std, dx)  # dx = (h − Σ h / m − x̂ · Σ (h·x̂) / m) / √(v + ε)
 
     def remember(self, measured):
-        for kept, new in zip((self._numbers(2), self._numbers(3)), measured, strict=True):
-            kept[...] = self.fraction * kept + (1 - self.fraction) * new
+        mu, v = measured
+        mean, variance = self._numbers(2), self._numbers(3)
+        mean[...] = self.fraction * mean + (1 - self.fraction) * mu
+        variance[...] = self.fraction * variance + (1 - self.fraction) * v
 
     def gradient_from(self, t):
         return t == 0
