@@ -14,7 +14,7 @@ GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "re
 NEEDS = {"h5-weights": "h5py", "lmdb": "lmdb"}
 
 
-@pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [250, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kinds", GROUPS, ids=lambda kinds: kinds[0])
 def test_damaged_files_end_in_an_error_or_a_load(kinds, cases):
     """No damaged file makes a crash or an endless loop, or takes more memory than twice its size."""
