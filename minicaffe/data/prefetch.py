@@ -84,6 +84,8 @@ def _run(make: Callable[[], object], items: queue.Queue, stop: threading.Event) 
 def _end(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
     """Tell the thread to end, and wait for that, but not for ever."""
     stop.set()
+    if not thread.is_alive():  # in a forked process the queue's lock may be one that the thread held, for ever
+        return
     _drain(items)  # the thread may be waiting in `put` for a free place
     if thread is not threading.current_thread():  # the garbage collector may run in the thread itself
         thread.join(LONGEST_CLOSE)
