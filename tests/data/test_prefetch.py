@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -154,3 +155,19 @@ def test_ctrl_c_while_a_prefetcher_ends(end):
 
     assert "" == done.stderr
     assert ("over" if end == "del found" else "asked\nover") == done.stdout.strip()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_while_the_thread_holds_the_lock_of_the_queue():
+    """In the child nobody would ever release that lock, so `close` must not ask for it."""
+    prefetcher = Prefetcher(lambda: 7, 2)
+    with prefetcher._items.mutex:
+        child = os.fork()
+        if not child:
+            signal.alarm(5)
+            prefetcher.close()
+            os._exit(0)
+    prefetcher.close()
+
+    assert 0 == os.waitpid(child, 0)[1]
