@@ -228,10 +228,6 @@ class Batches(InTurns):
         return self._batch(stack.images, stack.labels, stack.keys, place, shape,
                            self.transformer.crops(stack.images, draws))
 
-    def _end(self, place: int, count: int) -> int:
-        """Return the place behind the next `count` samples; with whole_epochs, not behind the end of the epoch."""
-        return place + (min(count, self.epoch_size - place % self.epoch_size) if self.whole_epochs else count)
-
     def _room(self, N: int, first: Sample) -> np.ndarray:
         """Return an array for a batch of `N` images like the first one. Its values may be anything."""
         # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one

@@ -131,7 +131,7 @@ class RowBatches(InTurns):
     def __call__(self) -> RowBatch:
         """Return the next batch."""
         start = self.begin()
-        end = self._end(start)
+        end = self._end(start, self.batch_size)
         read = self._next(start, end - start)
         keys = self.rows.keys(read.numbers)
         tops: list[np.ndarray] = [self._cast(rows, keys) for rows in read.rows]
@@ -158,11 +158,6 @@ class RowBatches(InTurns):
         # rows in one chunk of the file can only be read together, and the next rows may begin in its middle
         return 0 if self.rows.kept else max(most // max(1, size), 2 * self.rows.together)
 
-    def _end(self, start: int) -> int:
-        """Return the place behind the batch that begins at `start`."""
-        left = self.epoch_size - start % self.epoch_size
-        return start + (min(self.batch_size, left) if self.whole_epochs else self.batch_size)
-
     def _next(self, start: int, count: int) -> _Read:
         """Return `count` rows from place `start` on. If they are not there yet, read them and those behind them."""
         begin = int(np.searchsorted(self._read.places, start))
@@ -182,9 +177,10 @@ class RowBatches(InTurns):
         here, found, total = (self.cursor, self.turn), [], 0
         while total < count:  # go through the batches that come, as if they were read, and then back to this one
             start = self.begin()
-            found.append(np.arange(start, self._end(start)))
+            end = self._end(start, self.batch_size)
+            found.append(np.arange(start, end))
             total += len(found[-1])
-            self.move(self._end(start))
+            self.move(end)
         self.seek(*here)
         return np.concatenate(found)
 

@@ -87,6 +87,11 @@ class InTurns:
         else:
             self.cursor, self.turn = self._moved(self.turns)
 
+    def _end(self, place: int, count: int) -> int:
+        """Return the place behind the next `count` samples; with whole_epochs, not behind the end of the epoch."""
+        epoch = self._whole_epoch
+        return place + (count if epoch is None else min(count, epoch - place % epoch))
+
     def _moved(self, turns: Turns) -> tuple[int, int]:
         """Return the cursor and the turn after the next batch."""
         if self.turn + 1 < turns.count:
@@ -94,4 +99,9 @@ class InTurns:
         return self._after(self.cursor, turns.of - turns.count + 1), 0
 
     def _after(self, cursor: int, batches: int) -> int:
-        return after(cursor, batches, self.batch_size, self.epoch_size if self.whole_epochs else None)
+        return after(cursor, batches, self.batch_size, self._whole_epoch)
+
+    @property
+    def _whole_epoch(self) -> int | None:
+        """The number of samples in an epoch where batches end with it; None where they go on into the next one."""
+        return self.epoch_size if self.whole_epochs else None

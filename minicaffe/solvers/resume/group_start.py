@@ -7,7 +7,6 @@ What all read for themselves, each on its own host, must be the same: the solver
 
 from __future__ import annotations
 
-import zlib
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -86,10 +85,7 @@ def check_alike(solver: Solver) -> None:
     """
     if solver.group.size == 1:
         return
-    crc = 0
-    for array in _arrays(solver):
-        crc = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, crc)
-    found = solver.group.gather(crc)
+    found = solver.group.gather(resume_file.arrays_checksum(_arrays(solver)))
     if unlike := [rank for rank, theirs in enumerate(found) if theirs != found[0]]:
         raise SolverError(f"iteration {solver.iter}: the weights of rank {unlike[0]} are not the same as those of rank "
                           "0, so no snapshot is written", where=solver.where,

@@ -69,7 +69,7 @@ def capture(solver: Solver) -> dict[str, Any]:
 
 def write(path: str, solver: Solver, captured: dict[str, Any], model: str, written: list[int]) -> None:
     """Write the resume file of a snapshot whose weights are in the file `model`."""
-    content = {"iter": solver.iter, "weights": checksum(model), "history": history_checksum(solver.history),
+    content = {"iter": solver.iter, "weights": checksum(model), "history": arrays_checksum(solver.history),
                "written": written, "solver": definition.fields(solver.param), **captured}
     store(path, content)
 
@@ -114,7 +114,7 @@ def check(content: dict[str, Any], path: str, iteration: int, model: str, histor
         raise _bad(path, f"is not what minicaffe writes: {error}") from error
     for what, seen, expected in (("iteration", iteration, content["iter"]),
                                  ("weights' checksum", checksum(model), content["weights"]),
-                                 ("history's checksum", history_checksum(history), content["history"])):
+                                 ("history's checksum", arrays_checksum(history), content["history"])):
         if seen != expected:
             raise DataError(f"the {what} of the snapshot is {seen}, but its resume file says {expected}: one of its "
                             "three files is damaged or comes from another run", where=path,
@@ -200,10 +200,10 @@ def checksum(path: PathLike) -> str:
     return f"{crc:08x} of {size} bytes"
 
 
-def history_checksum(history: list[np.ndarray]) -> str:
+def arrays_checksum(arrays: list[np.ndarray]) -> str:
     """Return the CRC-32 of the arrays' bytes, one array after the other."""
     crc = 0
-    for array in history:
+    for array in arrays:
         crc = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, crc)
     return f"{crc:08x}"
 
