@@ -15,7 +15,8 @@ from minicaffe.errors import EngineError
 PACKAGES = {"numba": "numba", "threadpoolctl": "threadpoolctl", "lmdb": "lmdb", "h5py": "h5py",
             "cv2": "opencv-python-headless", "rich": "rich", "matplotlib": "matplotlib", "tensorboard": "tensorboard",
             "grpc_tools": "grpcio-tools", "playwright": "playwright", "nbclient": "nbclient",
-            "ipykernel": "ipykernel", "mpi4py": "mpi4py"}  # module -> what is installed for it
+            "ipykernel": "ipykernel", "mpi4py": "mpi4py", "onnx": "onnx",
+            "onnxruntime": "onnxruntime"}  # module -> what is installed for it
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # for mpirun, as in a container
 
 

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "minicaffe"
 OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam",
-            "IPython", "mpi4py"}
+            "IPython", "mpi4py", "onnx", "onnxruntime", "torch"}
 ALL = {"errors", "rng", "log", "system", "plugins", "layout", "showing", "python2",  # what every part may import
        "removed_names"}
 MAY_IMPORT = {  # what a part may import besides itself and these
@@ -34,6 +34,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
     "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
+    "convert": {"net", "layer", "layers", "blob", "proto", "io", "passes", "testing"},
     "pycaffe": {"net", "solvers", "layer", "layers", "blob", "proto", "io", "data", "kernels", "passes", "analysis",
                 "drawing", "records"},
 }

@@ -1,0 +1,50 @@
+"""The packages `onnx` and `onnxruntime`, which the extra onnx brings. Only this module imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minicaffe.errors import missing_extra
+
+OPSET = 18
+IR_VERSION = 8  # the one that belongs to opset 18; older readers refuse a higher one
+
+
+def onnx() -> Any:
+    """Return the package onnx. Raise EngineError where it is not installed."""
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
+        import onnx.shape_inference
+    except ModuleNotFoundError as error:
+        raise missing_extra("onnx", "onnx", "reading or writing ONNX") from error
+    return onnx
+
+
+def has_runtime() -> bool:
+    """Return whether onnxruntime is installed."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def run(model: bytes | str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a model in onnxruntime on one thread, and return its outputs by name.
+
+    model   the model's bytes, or the path of its file
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
