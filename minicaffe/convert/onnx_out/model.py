@@ -55,8 +55,8 @@ class _Writing:
         """Return for each layer the names of the values that it makes.
 
         A layer that runs in place gives its blob new numbers. In ONNX these are another value, which needs another
-        name. The last one gets the name of the blob, and the others that of the blob and of their layer. But a blob that
-        is an input keeps its name for what is put in.
+        name. The last one gets the name of the blob, and the others that of the blob and of their layer. But a blob
+        that is an input keeps its name for what is put in.
         """
         names, tops = self.net.wiring.blob_names, self.net.wiring.tops
         last = {t: i for i, made in enumerate(tops) for t in made}
