@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from minicaffe.convert.onnx_out import layers as _writers  # noqa: F401 - registers them
+from minicaffe.convert.onnx_out.fold import fold
 from minicaffe.convert.onnx_out.given import WRITERS, Given
 from minicaffe.convert.onnx_out.graph import Graph, Size
 from minicaffe.errors import LayerError, MinicaffeError
@@ -15,7 +16,7 @@ BATCH = "batch"  # the name of the open size
 
 
 def model_of(net: Net, larger: Net | None = None, metadata: Mapping[str, str] | None = None,
-             outputs: Sequence[str] = ()) -> Any:
+             outputs: Sequence[str] = (), into_weights: bool = False) -> Any:
     """Return the ModelProto of a net of the phase TEST.
 
     net         with its weights. Its inputs become the model's, under the names of their blobs
@@ -23,11 +24,13 @@ def model_of(net: Net, larger: Net | None = None, metadata: Mapping[str, str] | 
                 two are open in the model. None writes the model for the batch size of `net`
     metadata    text by name, which the model carries along
     outputs     the blobs that the model puts out, in this order; those that no layer reads if there are none
+    into_weights    put factors and summands for each channel, such as those of BatchNorm and Scale, into the weights of
+                    the layer before; the blobs between the two are then missing
 
     Raise NetError or LayerError for what ONNX cannot say, before anything is written.
     """
     refuse_unknown_types(net)
-    return _Writing(net, larger).model(metadata or {}, outputs or net.outputs)
+    return _Writing(net, larger).model(metadata or {}, outputs or net.outputs, into_weights)
 
 
 def refuse_unknown_types(net: Net, place: Callable[[str], str] = lambda name: "") -> None:
@@ -94,7 +97,7 @@ class _Writing:
         return [[name if keeps[name] == i else self.graph.free_name(f"{name}/{net.layers[i].name}") for name in names]
                 for i, names in enumerate(made)]
 
-    def model(self, metadata: Mapping[str, str], outputs: Sequence[str]) -> Any:
+    def model(self, metadata: Mapping[str, str], outputs: Sequence[str], into_weights: bool) -> Any:
         """Write all layers, and return the ModelProto."""
         net, names = self.net, self.net.wiring.blob_names
         now: dict[int, str] = {}  # blob -> the value that it holds at this layer
@@ -109,6 +112,9 @@ class _Writing:
         for name in outputs:
             value = now[last[name]]
             put_out[self._output(name, new.get(value, value), put_out)] = self._size_of(last[name])
+        ranks = {new.get(value, value): len(self.shapes[t]) for values, tops in
+                 zip(self.values, net.wiring.tops, strict=True) for value, t in zip(values, tops, strict=True)}
+        fold(self.graph, put_out, ranks, into_weights)
         inputs = {names[b]: self._size_of(b) for b in net.wiring.inputs}
         return self.graph.model(net.name, inputs, put_out, metadata)
 
