@@ -21,7 +21,10 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.cli import leaving
+from minicaffe.cli.class_names import add_labels
 from minicaffe.cli.flags import add_dialect
+from minicaffe.cli.preprocessing import add_preprocessing
+from minicaffe.cli.real_inputs import add_inputs
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, ProtoError
@@ -49,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "its definition too, and blobs that layers share are written for each of them")
     add_dialect(parser)
     leaving.add_arguments(parser)
+    parser.add_argument("--fold", action="store_true",
+                        help="for .onnx: put BatchNorm, Scale and the like into the weights of the layers before them")
+    add_inputs(parser)
+    add_labels(parser)
+    add_preprocessing(parser)
     add_user_code(parser)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 from argparse import ArgumentTypeError
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from minicaffe import passes
 from minicaffe.analysis.classifier import require_weights
 from minicaffe.analysis.resize import resize
 from minicaffe.cli.deploy import Sizes, roles_of
-from minicaffe.cli.flags import filled, positive
+from minicaffe.cli.flags import filled, listed, positive
 from minicaffe.cli.show import add_level_and_stage, stages
-from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.errors import DataError, MinicaffeError, NetError, near_names
 from minicaffe.io.sniff import describe, sniff
 from minicaffe.io.weights import SUFFIXES as WEIGHT_SUFFIXES
 from minicaffe.log import silent
@@ -33,24 +34,31 @@ class Leaving:
 
     net         of the phase TEST, with its weights: data layers are Inputs, losses are Softmax or Sigmoid
     larger      the same net at a larger batch size, without weights (`shapes_only`); None where the batch size is fixed
+    outputs     the blobs that leave the net, in order
+    definition  what `net` is made of, whatever its batch size
     remarks     what became of the layers, in sentences
-    data        the data layer whose images the net was trained on; None where the net has only Inputs
-    place       where the layers stand in the file
+    data        the data layer that gave the net its images; None where it has only Inputs
+    given       the definition as it is in the file, and `place` where its layers stand there
     """
 
     net: Net
     larger: Net | None
+    outputs: Sequence[str]
     definition: Any
-    remarks: list[str] = field(default_factory=list)
-    data: Any = None
-    given: Any = None
-    place: location.Location = field(default_factory=lambda: location.Location(None))
+    remarks: list[str]
+    data: Any
+    given: Any
+    place: location.Location
 
     def at(self, batch: int) -> Net:
         """Return the net for another batch size, with the same weights."""
-        made = _net(self.definition, batch)
+        made = _net(self.definition, batch, allow_python=self.net.allow_python)
         made.share_trained_layers_with(self.net)
         return made
+
+    def line_of(self, layer: str) -> str:
+        """Return the file and the line of a layer, '' where it is in no file."""
+        return self.place.of_layer(layer)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "where the net does not allow that, the model takes as many as the net says")
     parser.add_argument("--shape", metavar="[TOP=]CxHxW", type=filled, action="append", default=[],
                         help="the shape of one sample, where the source of a data layer is not there")
+    parser.add_argument("--outputs", metavar="BLOB,BLOB", type=filled, action="append", default=[],
+                        help="end the net at these blobs, and leave out the layers behind them (default: the blobs "
+                             "that no layer reads)")
     add_level_and_stage(parser)
 
 
@@ -88,38 +99,75 @@ def check_files(args: argparse.Namespace) -> None:
                             hint=f"{usage}; the names of weights end in {', '.join(WEIGHT_SUFFIXES)}")
 
 
-def leaving(args: argparse.Namespace) -> Leaving:
-    """Return the net of args.model with the weights in args.source. Raise what NetError and LayerError have to say."""
+def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
+    """Return the net of args.model with the weights in args.source, made for the writer of another format.
+
+    free    whether the batch size is free where the flags and the net allow it
+
+    Raise NetError or LayerError where it cannot be made.
+    """
     given, place = location.read(args.model, location.outside(TEST, args.level, stages(args)))
     given.state.level = args.level
     given.state.stage.extend(stages(args))
     with place.in_errors(given), silent():
         upgraded = passes.upgrade(given)
         data, definition, remarks = _deployed(upgraded, args)
-        batch, made = _batch_of(definition, args, remarks)
+        outputs = listed(args.outputs)
+        if outputs:
+            definition = _ended_at(outputs, definition, remarks)
+        batch, larger = _batch_of(definition, args, remarks) if free else (0, None)
         net = _net(definition, batch, weights=args.source, allow_python=not args.no_python)
         require_weights(net, args.source)
-    return Leaving(net, made, definition, remarks, data, given, place)
+    return Leaving(net, larger, outputs or net.outputs, definition, remarks, data, given, place)
 
 
 def _deployed(upgraded: Any, args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
     """Return the data layer (None where the net has Inputs), the definition after `deploy`, and its remarks."""
     roles = roles_of(upgraded)
     data = deploying.data_layers(upgraded, roles)
-    if data:
-        sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
-        made = deploying.deploy(upgraded, roles, sizes.shapes, keep=True)
-        return data[0], made.net, [*made.remarks, *sizes.remarks]
-    if args.shape:
+    if not data and args.shape:
         raise NetError("--shape says what a data layer puts out, and this net has none",
                        hint="its Inputs say their shapes themselves")
-    inputs = {top: list(shape.dim) for layer in upgraded.layer if layer.type == "Input"
-              for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
-    if not inputs:
+    shapes, remarks = _shapes_of_inputs(upgraded), []
+    if data:
+        sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
+        shapes.update(sizes.shapes)
+        remarks = sizes.remarks
+    if not shapes:
         raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
-    roles["Input"] = deploying.Role(deploying.DATA)
-    made = deploying.deploy(upgraded, roles, inputs, keep=True)
-    return None, made.net, [line for line in made.remarks if "becomes an Input" not in line]
+    roles["Input"] = deploying.Role(deploying.DATA)  # an Input that only a loss reads is left out as a data layer's is
+    made = deploying.deploy(upgraded, roles, shapes, keep=True, all_outputs=bool(args.outputs))
+    said = [line for line in made.remarks if "(Input) becomes an Input" not in line]
+    return (data[0] if data else None), made.net, [*said, *remarks]
+
+
+def _shapes_of_inputs(upgraded: Any) -> dict[str, list[int]]:
+    """Return the shapes of the tops of the Inputs."""
+    return {top: list(shape.dim) for layer in upgraded.layer if layer.type == "Input"
+            for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+
+
+def _ended_at(outputs: Sequence[str], definition: Any, remarks: list[str]) -> Any:
+    """Return the definition without the layers that none of the blobs in `outputs` depends on."""
+    made = {top: layer for layer in definition.layer for top in layer.top}
+    for name in outputs:
+        if name not in made:
+            raise NetError(f"--outputs {name}: the net has no blob {name!r}", hint=near_names(name, list(made)))
+        if made[name].type == "Input":
+            raise NetError(f"--outputs {name}: this blob is an input", hint="name blobs that are computed")
+    needed, layers = set(outputs), []
+    for layer in reversed(definition.layer):
+        if needed & set(layer.top):
+            layers.append(layer)
+            needed = needed - set(layer.top) | set(layer.bottom)
+        else:
+            remarks.append(f"layer {layer.name!r} ({layer.type}) is left out: none of {', '.join(outputs)} depends on "
+                           "it")
+    shorter = NetParameter()
+    shorter.CopyFrom(definition)
+    del shorter.layer[:]
+    shorter.layer.extend(reversed(layers))
+    return shorter
 
 
 def _shapes_of(layer: Any) -> list[Any]:
