@@ -8,7 +8,7 @@ from typing import Any
 from minicaffe.convert.onnx_out import layers as _writers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_out.fold import fold
 from minicaffe.convert.onnx_out.given import WRITERS, Given
-from minicaffe.convert.onnx_out.graph import Graph, Size
+from minicaffe.convert.onnx_out.graph import Batch, Graph, Size
 from minicaffe.errors import LayerError, MinicaffeError
 from minicaffe.net import Net
 
@@ -80,6 +80,7 @@ class _Writing:
         others = _shapes(larger or net)
         self.open = {b: frozenset(axis for axis, (n, m) in enumerate(zip(one, others[b], strict=True)) if n != m)
                      for b, one in self.shapes.items()}
+        self.graph.batch = self._batch()
         self.values = self._value_names()
         self.aliases: dict[str, str] = {}  # another name of a value -> the value
 
@@ -158,17 +159,17 @@ class _Writing:
 
     def _size_of(self, b: int) -> list[Size]:
         """Return the shape of a blob, with the open sizes as names."""
-        free = self.open[b]
-        one = len(free) == 1 and self.shapes[b][next(iter(free))] == self._batch()
+        free, batch = self.open[b], self.graph.batch
+        one = batch is not None and len(free) == 1 and self.shapes[b][next(iter(free))] == batch.size
         return [(BATCH if one else f"{BATCH}_{self.net.wiring.blob_names[b]}_{axis}") if axis in free else size
                 for axis, size in enumerate(self.shapes[b])]
 
-    def _batch(self) -> int:
-        """Return the batch size for which the net was made: the open axis of the first input that has one."""
+    def _batch(self) -> Batch | None:
+        """Return the open axis of the first input that has one."""
         for b in self.net.wiring.inputs:
             for axis in sorted(self.open[b]):
-                return self.shapes[b][axis]
-        return 0
+                return Batch(self.net.wiring.blob_names[b], axis, self.shapes[b][axis])
+        return None
 
 
 def _shapes(net: Net) -> dict[int, tuple[int, ...]]:
