@@ -46,8 +46,9 @@ class _Writing:
         names = net.wiring.blob_names
         self.shapes = [net.blobs[name].shape for name in names]
         others = [larger.blobs[name].shape for name in names] if larger else self.shapes
-        self.open = [frozenset(axis for axis, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-                     for one, other in zip(self.shapes, others, strict=True)]
+        self.by_batch = [_differing(one, other) for one, other in zip(self.shapes, others, strict=True)]
+        self.open = list(self.by_batch)
+        self.larger = larger
         self.values = self._value_names()
         self.aliases: dict[str, str] = {}  # another name of a value -> the value
 
@@ -94,6 +95,23 @@ class _Writing:
             error.where = error.where or self.net.where(i)
             raise
         self.aliases.update(given.aliases)
+        if given.opened:
+            self._open(i, given.opened)
+
+    def _open(self, i: int, opened: Sequence[tuple[int, int]]) -> None:
+        """Open axes of tops of layer i, whose sizes are known only when the model runs, and all that follow from them.
+
+        These are the axes that grow where the layers behind it are asked for shapes with one row more.
+        """
+        self.larger = net = self.larger or Net(self.net.param, self.net.phase, shapes_only=True)
+        for t, axis in opened:
+            shape = list(net.tops[i][t].shape)
+            shape[axis] += 1
+            net.tops[i][t].reshape(shape)
+        for layer, bottom, top in zip(net.layers[i + 1:], net.bottoms[i + 1:], net.tops[i + 1:], strict=True):
+            layer.Reshape(bottom, top)
+        self.open = [now | _differing(shape, net.blobs[name].shape) for now, shape, name in
+                     zip(self.open, self.shapes, net.wiring.blob_names, strict=True)]
 
     def _named(self, name: str, value: str) -> str:
         """Return the name of an output, for which a value that has another name is copied."""
@@ -109,7 +127,7 @@ class _Writing:
     def _size_of(self, b: int) -> list[Size]:
         """Return the shape of a blob, with the open sizes as names."""
         free = self.open[b]
-        one = len(free) == 1 and self.shapes[b][next(iter(free))] == self._batch()
+        one = free == self.by_batch[b] and len(free) == 1 and self.shapes[b][next(iter(free))] == self._batch()
         return [(BATCH if one else f"{BATCH}_{self.net.wiring.blob_names[b]}_{axis}") if axis in free else size
                 for axis, size in enumerate(self.shapes[b])]
 
@@ -119,3 +137,8 @@ class _Writing:
             for axis in sorted(self.open[b]):
                 return self.shapes[b][axis]
         return 0
+
+
+def _differing(one: Sequence[int], other: Sequence[int]) -> frozenset[int]:
+    """Return the axes on which two shapes differ."""
+    return frozenset(axis for axis, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
