@@ -30,8 +30,8 @@ ARRAYS = (".npy", ".npz")
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """Add --inputs."""
     parser.add_argument("--inputs", metavar="F", type=filled, action="append", default=[],
-                        help="prove the conversion with these numbers too: images, folders of images or patterns, an .npy "
-                             "file with an array for the net's only input, or an .npz file with an array for each "
+                        help="prove the conversion with these numbers too: images, folders of images or patterns, an "
+                             ".npy file with an array for the net's only input, or an .npz file with an array for each "
                              "input (default: the first samples of the net's data layer, where they are there)")
 
 

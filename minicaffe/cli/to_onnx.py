@@ -91,6 +91,7 @@ def prove(args: argparse.Namespace, made: Leaving, data: bytes, plan: Any) -> li
         found = proof.prove(made.net, runs, lambda inputs: list(onnx_package.run(data, inputs).values()))
     if not found.holds:
         raise DataError("in onnxruntime the model gives other numbers than the net: " + "; ".join(found.lines()),
-                        hint=f"nothing was written, because a difference may be at most {proof.LIMIT:g} of the range of "
-                             "an output. --outputs BLOB, with a blob in the middle of the net, shows which half is wrong")
+                        hint=f"nothing was written, because a difference may be at most {proof.LIMIT:g} of the range "
+                             "of an output. --outputs BLOB, with a blob in the middle of the net, shows which half is "
+                             "wrong")
     return [f"proved in onnxruntime, with {' and '.join(found.kinds)}:", *found.lines()]

@@ -63,7 +63,8 @@ def test_batch_norm_and_scale(draw):
 
 
 def test_batch_norm_and_one_factor_for_all(draw):
-    assert ["BatchNormalization"] == Chain(IMAGES, draw).normalize().add("Mul", ()).add("Add", (1, C, 1, 1)).joined(False)
+    chain = Chain(IMAGES, draw).normalize().add("Mul", ()).add("Add", (1, C, 1, 1))
+    assert ["BatchNormalization"] == chain.joined(False)
 
 
 def test_of_the_weights_nothing_changes_unless_it_is_wanted(draw):

@@ -78,8 +78,9 @@ class _Writing:
         self.graph = Graph()
         self.shapes = _shapes(net)
         others = _shapes(larger or net)
-        self.open = {b: frozenset(axis for axis, (n, m) in enumerate(zip(one, others[b], strict=True)) if n != m)
-                     for b, one in self.shapes.items()}
+        self.by_batch = {b: _differing(one, others[b]) for b, one in self.shapes.items()}
+        self.open = dict(self.by_batch)
+        self.larger = larger
         self.graph.batch = self._batch()
         self.values = self._value_names()
         self.aliases: dict[str, str] = {}  # another name of a value -> the value
@@ -145,6 +146,23 @@ class _Writing:
             error.where = error.where or self.net.where(i)
             raise
         self.aliases.update(given.aliases)
+        if given.opened:
+            self._open(i, given.opened)
+
+    def _open(self, i: int, opened: Sequence[tuple[int, int]]) -> None:
+        """Open axes of tops of layer i, whose sizes are known only when the model runs, and all that follow from them.
+
+        These are the axes that grow where the layers behind it are asked for shapes with one row more.
+        """
+        self.larger = net = self.larger or Net(self.net.param, self.net.phase, shapes_only=True)
+        for t, axis in opened:
+            shape = list(net.tops[i][t].shape)
+            shape[axis] += 1
+            net.tops[i][t].reshape(shape)
+        for layer, bottom, top in zip(net.layers[i + 1:], net.bottoms[i + 1:], net.tops[i + 1:], strict=True):
+            layer.Reshape(bottom, top)
+        others = _shapes(net)
+        self.open = {b: now | _differing(self.shapes[b], others[b]) for b, now in self.open.items()}
 
     def _output(self, name: str, value: str, others: Container[str]) -> str:
         """Return the name of an output. A value that has another name is copied, and so is an input that is put out."""
@@ -160,7 +178,7 @@ class _Writing:
     def _size_of(self, b: int) -> list[Size]:
         """Return the shape of a blob, with the open sizes as names."""
         free, batch = self.open[b], self.graph.batch
-        one = batch is not None and len(free) == 1 and self.shapes[b][next(iter(free))] == batch.size
+        one = batch is not None and free == self.by_batch[b] and len(free) == 1 and self.shapes[b][next(iter(free))] == batch.size
         return [(BATCH if one else f"{BATCH}_{self.net.wiring.blob_names[b]}_{axis}") if axis in free else size
                 for axis, size in enumerate(self.shapes[b])]
 
@@ -176,3 +194,8 @@ def _shapes(net: Net) -> dict[int, tuple[int, ...]]:
     """Return the shape of each blob by its number."""
     return {t: blob.shape for ids, tops in zip(net.wiring.tops, net.tops, strict=True)
             for t, blob in zip(ids, tops, strict=True)}
+
+
+def _differing(one: Sequence[int], other: Sequence[int]) -> frozenset[int]:
+    """Return the axes on which two shapes differ."""
+    return frozenset(axis for axis, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)

@@ -4,12 +4,15 @@ from minicaffe.convert.onnx_out.layers import (
     activation,
     common,
     data,
+    detection,
     normalization,
     pooling,
     recurrent,
     resizing,
     utility,
     vision,
+    yolo,
 )
 
-__all__ = ["activation", "common", "data", "normalization", "pooling", "recurrent", "resizing", "utility", "vision"]
+__all__ = ["activation", "common", "data", "detection", "normalization", "pooling", "recurrent", "resizing", "utility",
+           "vision", "yolo"]
