@@ -62,6 +62,12 @@ class Graph:
         given = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(onnx().helper.make_node(op, list(inputs), list(outputs), name=self.free_name(name), **given))
 
+    def rename(self, new: Mapping[str, str]) -> None:
+        """Give values other names, in all nodes."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [new.get(value, value) for value in names]
+
     def model(self, name: str, inputs: Mapping[str, Sequence[Size]], outputs: Mapping[str, Sequence[Size]],
               metadata: Mapping[str, str]) -> Any:
         """Return the ModelProto. All inputs and outputs are of float32."""
