@@ -87,12 +87,23 @@ def test_constant_cont_of_one(type_):
     assert ops(same_for(make)).count(type_) == 1
 
 
-def test_constant_cont_that_is_neither_0_nor_1():
+@pytest.mark.parametrize("value", [0, 0.5])
+def test_constant_cont_that_begins_in_later_steps(value):
     def make(N):
-        halves = f"dummy_data_param {{ shape {{ dim: {T} dim: {N} }} data_filler {{ type: 'constant' value: 0.5 }} }}"
-        return net("LSTM", N, layer("DummyData", [], ["cont"], halves, "d"), exposed=True)
+        made = f"dummy_data_param {{ shape {{ dim: {T} dim: {N} }} data_filler {{ type: 'constant' value: {value} }} }}"
+        return net("LSTM", N, layer("DummyData", [], ["cont"], made, "d"), exposed=True)
 
     assert ops(same_for(make)).count("LSTM") == T
+
+
+@pytest.mark.parametrize(("first", "nodes"), [((0, 0), 1), ((1, 1), 1), ((0, 1), T), ((0.5, 0.5), T)])
+def test_learned_cont(first, nodes):
+    """A first step that is not the same in all streams, or neither 0 nor 1, needs products with the states."""
+    def fill(one):
+        one.layers[one.layer_names.index("p")].blobs[0].data[...] = np.float32([first, (1, 1), (1, 1)])
+
+    made = layer("Parameter", [], ["cont"], f"parameter_param {{ shape {{ dim: {T} dim: 2 }} }}", "p")
+    assert ops(assert_same(net("LSTM", 2, made, exposed=True), fill, larger=False)).count("LSTM") == nodes
 
 
 @pytest.mark.parametrize("type_", ["LSTM", "RNN"])
