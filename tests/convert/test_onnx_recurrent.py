@@ -119,6 +119,13 @@ def test_refuses_states_that_would_be_lost(type_):
     assert "expose_hidden: true" in error.value.hint
 
 
+def test_refuses_a_cont_that_never_begins():
+    """A constant of 1 means that each run goes on where the one before has ended."""
+    ones = f"dummy_data_param {{ shape {{ dim: {T} dim: 2 }} data_filler {{ type: 'constant' value: 1 }} }}"
+    with pytest.raises(LayerError, match="'l'.*goes on in each run with the states of the run before"):
+        exported(net("LSTM", 2, layer("DummyData", [], ["cont"], ones, "d")), larger=False)
+
+
 def test_refuses_time_that_grows():
     text = net("LSTM", 2)
     with pytest.raises(LayerError, match="'l'.*reads 'x', in which the number of time steps grows") as error:
@@ -126,10 +133,12 @@ def test_refuses_time_that_grows():
     assert "--batch N" in error.value.hint
 
 
-def test_refuses_features_that_grow():
-    text = net("LSTM", 2)
-    with pytest.raises(LayerError, match="'l'.*has weights for each place of an axis of 'x' that grows"):
-        exported(text, larger=text.replace("dim: 4", "dim: 7"))
+@pytest.mark.parametrize(("text", "size", "blob"), [
+    (net("LSTM", 2), "dim: 4", "x"), (net("LSTM", 2, static=(9,)), "dim: 9", "s"),
+    (put_in("x", T, 2, 4) + layer("Lstm", ["x"], ["y"], f"lstm_param {{ num_output: {D} }}"), "dim: 4", "x")])
+def test_refuses_features_that_grow(text, size, blob):
+    with pytest.raises(LayerError, match=f"'l'.*has weights for each place of an axis of '{blob}' that grows"):
+        exported(text, larger=text.replace(size, "dim: 7"))
 
 
 # --- the forks' Lstm -------------------------------------------------------------------------------------
