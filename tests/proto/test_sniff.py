@@ -38,7 +38,8 @@ def write(kind, path):
 
 
 @pytest.mark.parametrize("kind", ["caffemodel", "solverstate", "blob", "datum", "empty", "hdf5", "zip", "image",
-                                  "git-lfs", "html", "prototxt", "text", "onnx", "unknown", "lmdb", "leveldb", "folder"])
+                                  "git-lfs", "html", "prototxt", "text", "onnx", "unknown", "lmdb", "leveldb",
+                                  "folder"])
 def test_content_tells_the_kind(tmp_path, kind):
     """Each kind of file is recognised without its name, and has words for a sentence."""
     write(kind, tmp_path / "x")
