@@ -35,7 +35,8 @@ def roi_align(g: Given) -> None:
     step = g.node("Div", [length, g.floats("bins", counts[::-1])])
     # RoiAlign reads the middles of its bins, and takes half a pixel off each corner
     less = g.node("Sub", [g.node("Mul", [step, half]), half])
-    wide = g.node("Concat", [g.node("Sub", [begin, less]), g.node("Add", [end, g.node("Add", [less, g.floats("one", 1)])])], axis=1)
+    more = g.node("Add", [less, g.floats("one", 1)])
+    wide = g.node("Concat", [g.node("Sub", [begin, less]), g.node("Add", [end, more])], axis=1)
     y = g.node("RoiAlign", [g.x[0], wide, g.node("Reshape", [_image(g, image), g.ints("images", [-1])])],
                output_height=counts[0] + 1, output_width=counts[1] + 1, sampling_ratio=1, mode="avg",
                coordinate_transformation_mode="half_pixel")
