@@ -15,15 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given
+from minicaffe.convert.onnx_out.layers._parts import needs_fixed
 
 LOWEST = float(np.finfo(np.float32).min)  # the score of a box that is not looked at
 
 
 def needs_known_sizes(g: Given) -> None:
     """Refuse the layer where another axis than the first of a bottom grows with the batch."""
-    for j, free in enumerate(g.x_open):
-        g.refuse_if(free - {0}, f"reads {g.x[j]!r}, whose shape {g.x_shapes[j]} grows with the batch not only on the "
-                    "first axis", "--batch N writes the model for one batch size")
+    for j, shape in enumerate(g.x_shapes):
+        needs_fixed(g, range(1, len(shape)), j)
 
 
 def split(g: Given, x: str, parts: int, axis: int = -1) -> list[str]:
