@@ -90,8 +90,8 @@ class _Folding:
             types = {name: self.types[name] for name in proto.input if name}
             found = self.o.shape_inference.infer_node_outputs(
                 schema, proto, types, data, opset_imports=list(self.model.opset_import))
-        except self.o.defs.SchemaError:
-            return  # an operator of others, which is refused by its name
+        except (self.o.defs.SchemaError, self.o.checker.ValidationError):
+            return  # an operator that this version of ONNX does not have, or has no longer
         except self.o.shape_inference.InferenceError as error:
             shapes = [self.graph.shapes.get(name) for name in proto.input]
             raise NetError(f"{_title(proto)} does not fit its inputs {shapes}: {one_line(error)}",
