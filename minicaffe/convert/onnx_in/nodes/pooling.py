@@ -85,9 +85,10 @@ def _pool(g: Given, method: str) -> None:
             for n, k, s, begin, want in zip(sizes, kernel, stride, begins, wanted[2:], strict=True)]
     mode = {}
     if g.may_write(ROUND_MODE) and any(axis.made != want for axis, want in zip(axes, wanted[2:], strict=True)):
-        axes = [_axis(n, k, s, begin, want, floor=True)
-                for n, k, s, begin, want in zip(sizes, kernel, stride, begins, wanted[2:], strict=True)]
-        mode = {"round_mode": "FLOOR"}
+        floored = [_axis(n, k, s, begin, want, floor=True)
+                   for n, k, s, begin, want in zip(sizes, kernel, stride, begins, wanted[2:], strict=True)]
+        if all(axis.made == want for axis, want in zip(floored, wanted[2:], strict=True)):
+            axes, mode = floored, {"round_mode": "FLOOR"}
     pads = [axis.pad for axis in axes]
     y = g.layer("Pooling", x, pooling_param={
         "pool": method, **pair("kernel_size", kernel, 0), **pair("stride", stride, 1), **pair("pad", pads, 0), **mode})
