@@ -72,20 +72,22 @@ def ops(model):
 def assert_same(prototxt, fill=None, inputs=None, tolerance=TOLERANCE, larger=True):
     """Write a net, check the model, and compare at the batch size of the net and, if it is open, at another one.
 
+    inputs  name -> array, or a function that makes them for a net; arrays fit one batch size alone
+
     Return the model.
     """
     onnx = needs("onnx")
     net, model = exported(prototxt, fill, larger)
     onnx.checker.check_model(model, full_check=True)
     nets = [net]
-    if larger and inputs is None:
+    if larger and (inputs is None or callable(inputs)):
         other = net_of(prototxt, 2 * net.blobs[net.inputs[0]].shape[0] + 1)
         for mine, theirs in zip(other.layers, net.layers, strict=True):
             for blob, given in zip(mine.blobs, theirs.blobs, strict=True):
                 blob.data[...] = given.data
         nets.append(other)
     for one in nets:
-        found = differences(one, model, inputs)
+        found = differences(one, model, inputs(one) if callable(inputs) else inputs)
         assert max(found.values()) <= tolerance, found
     return model
 
