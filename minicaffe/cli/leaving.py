@@ -22,6 +22,7 @@ from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.proto import TEST, NetParameter
 
+READS = ("model", "batch", "shape", "outputs", "level", "stage")  # the flags that say which net leaves
 FREE = 0  # what --batch free is read as
 TWO_SIZES = (2, 3)  # the batch sizes that show which axes grow with the batch. At 1, a size of 1 could mean anything
 DEFINITION_KINDS = ("prototxt", "text", "empty")
@@ -56,6 +57,11 @@ class Leaving:
         made.share_trained_layers_with(self.net)
         return made
 
+    def batch_axis(self, name: str) -> int:
+        """Return the axis of an input along which samples follow one another."""
+        shapes = [net.blobs[name].shape for net in (self.net, self.larger or self.net)]
+        return next((axis for axis, (n, m) in enumerate(zip(*shapes, strict=True)) if n != m), 0)
+
     def line_of(self, layer: str) -> str:
         """Return the file and the line of a layer, '' where it is in no file."""
         return self.place.of_layer(layer)
@@ -83,12 +89,13 @@ def _batch(text: str) -> int:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise DataError where the net and its weights are not what they should be, before anything is read whole."""
-    usage = f"minicaffe convert NET.prototxt WEIGHTS {args.target}"
+    usage = usage_of(args)
     weights = args.source.split(",")
     kinds = [sniff(path) for path in weights]
     if not args.model:
         if kinds[0] in DEFINITION_KINDS:
-            raise DataError(f"{args.source} is a net, and {args.target} needs its weights too", hint=usage)
+            args.model, args.source = args.source, ""  # it may have no weights
+            return
         raise DataError(f"{args.source} is {describe(kinds[0])}, and {args.target} needs the net too", hint=usage)
     if kinds[0] in DEFINITION_KINDS and sniff(args.model) in WEIGHT_KINDS:
         raise DataError(f"{args.model} is {describe(sniff(args.model))}, and {args.source} is the net: they are in the "
@@ -97,6 +104,11 @@ def check_files(args: argparse.Namespace) -> None:
         if kind not in WEIGHT_KINDS:
             raise DataError(f"{path} is {describe(kind)}, not weights",
                             hint=f"{usage}; the names of weights end in {', '.join(WEIGHT_SUFFIXES)}")
+
+
+def usage_of(args: argparse.Namespace) -> str:
+    """Return the form of the command that writes B."""
+    return f"minicaffe convert NET.prototxt WEIGHTS {args.target}"
 
 
 def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
@@ -116,35 +128,28 @@ def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
         if outputs:
             definition = _ended_at(outputs, definition, remarks)
         batch, larger = _batch_of(definition, args, remarks) if free else (0, None)
-        net = _net(definition, batch, weights=args.source, allow_python=not args.no_python)
+        net = _net(definition, batch, weights=args.source or (), allow_python=not args.no_python)
         require_weights(net, args.source)
+        if not args.source and any(layer.blobs for layer in net.layers):
+            raise DataError(f"{args.model} is a net, and {args.target} needs its weights too", hint=usage_of(args))
     return Leaving(net, larger, outputs or net.outputs, definition, remarks, data, given, place)
 
 
 def _deployed(upgraded: Any, args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
     """Return the data layer (None where the net has Inputs), the definition after `deploy`, and its remarks."""
     roles = roles_of(upgraded)
-    data = deploying.data_layers(upgraded, roles)
+    roles["Input"] = deploying.Role(deploying.DATA)  # an Input that only a loss reads is left out as a data layer's is
+    found = deploying.data_layers(upgraded, roles)
+    inputs, data = ([layer for layer in found if (layer.type == "Input") == is_input] for is_input in (True, False))
+    if not found:
+        raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
     if not data and args.shape:
         raise NetError("--shape says what a data layer puts out, and this net has none",
                        hint="its Inputs say their shapes themselves")
-    shapes, remarks = _shapes_of_inputs(upgraded), []
-    if data:
-        sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
-        shapes.update(sizes.shapes)
-        remarks = sizes.remarks
-    if not shapes:
-        raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
-    roles["Input"] = deploying.Role(deploying.DATA)  # an Input that only a loss reads is left out as a data layer's is
-    made = deploying.deploy(upgraded, roles, shapes, keep=True, all_outputs=bool(args.outputs))
-    said = [line for line in made.remarks if "(Input) becomes an Input" not in line]
-    return (data[0] if data else None), made.net, [*said, *remarks]
-
-
-def _shapes_of_inputs(upgraded: Any) -> dict[str, list[int]]:
-    """Return the shapes of the tops of the Inputs."""
-    return {top: list(shape.dim) for layer in upgraded.layer if layer.type == "Input"
-            for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+    sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
+    shapes = {top: list(shape.dim) for layer in inputs for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+    made = deploying.deploy(upgraded, roles, {**sizes.shapes, **shapes}, keep=True, all_outputs=bool(args.outputs))
+    return (data[0] if data else None), made.net, [*made.remarks, *sizes.remarks]
 
 
 def _ended_at(outputs: Sequence[str], definition: Any, remarks: list[str]) -> Any:

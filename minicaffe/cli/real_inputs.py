@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def _arrays(net: Net, path: str) -> dict[str, np.ndarray]:
         found: Any = np.load(content, allow_pickle=False)
         single = isinstance(found, np.ndarray)
         arrays = {net.inputs[0]: found} if single else {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"--inputs: cannot read {path}: {error}") from error
     if single and len(net.inputs) != 1:
         raise DataError(f"--inputs: {path} holds one array, but the net has the inputs {', '.join(net.inputs)}",
@@ -97,14 +98,15 @@ def _in_batches(made: Leaving, net: Net, kind: str, arrays: dict[str, np.ndarray
 
     An array that is as long as the input is one batch, whatever its first axis means.
     """
+    axes = {name: made.batch_axis(name) for name in arrays}
     for name, values in arrays.items():
         shape = net.blobs[name].shape
-        if values.ndim != len(shape) or values.shape[1:] != shape[1:] or not values.size:
+        if values.ndim != len(shape) or not values.size \
+                or np.delete(values.shape, axes[name]).tolist() != np.delete(shape, axes[name]).tolist():
             raise DataError(f"--inputs: {kind} has {shape_text(values.shape)} for the input {name!r}, which takes "
-                            f"{shape_text(shape)}", hint="the first size, of the batch, may be another one")
-    sizes = {name: net.blobs[name].shape[0] for name in arrays}
-    count = max(-(-len(values) // sizes[name]) for name, values in arrays.items())
-    for k in range(count):
-        batch = {name: np.take(values, range(k * sizes[name], (k + 1) * sizes[name]), axis=0, mode="wrap")
+                            f"{shape_text(shape)}", hint=f"axis {axes[name]}, that of the batch, may have another size")
+    sizes = {name: net.blobs[name].shape[axes[name]] for name in arrays}
+    for k in range(max(-(-values.shape[axes[name]] // sizes[name]) for name, values in arrays.items())):
+        batch = {name: np.take(values, range(k * sizes[name], (k + 1) * sizes[name]), axis=axes[name], mode="wrap")
                  for name, values in arrays.items()}
         yield proof.run_on(net, kind, batch, made.outputs)
