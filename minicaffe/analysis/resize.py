@@ -79,8 +79,8 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
             # What a recurrent layer reads is (T, N, ...): its first axis is time, and the batch is the second. States
             # before the first step are (1, N, D).
             begin = list(shape.dim[:2])
-            axis = 1 if sequences and (begin == sequences or (len(shape.dim) == 3 and begin == [1, sequences[1]])) else 0
-            shape.dim[axis] = batch
+            states = len(shape.dim) == 3 and begin == [1, *sequences[1:]]
+            shape.dim[1 if sequences and (states or begin == sequences) else 0] = batch
         if len(shape.dim) == 4:  # images; an empty size leaves them as they are
             shape.dim[4 - len(size):] = size
     for data in _params(layer):
