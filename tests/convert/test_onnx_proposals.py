@@ -160,6 +160,12 @@ def test_box_groups_of_equal_scores():
     same_groups(maps(lambda p: np.round(p * 2) / 2), fields="max_nms_num: 30 max_post_nms_num: 7")
 
 
+def test_a_score_at_the_threshold_counts():
+    found = same_groups(maps(lambda p: np.full_like(p, 0.5)), fields="fg_thr: 0.5")
+
+    assert len(found) > 1
+
+
 @pytest.mark.parametrize("least", [0, 2])
 def test_box_groups_with_scores(least):
     """Where the batch has no box, there is a row all the same."""
@@ -170,7 +176,7 @@ def test_box_groups_with_scores(least):
 
 @pytest.mark.parametrize(("fields", "message"), [
     ("nms_type: 'IOMU'", "nms_type IOMU"), ("nms_type: 'IOFU'", "nms_type IOFU"),
-    ("iou_thr: 0.03", "iou_thr 0.03 and min_size 15"), ("min_size: 0.5", "iou_thr 0.5 and min_size 0.5")])
+    ("iou_thr: 0.03", "iou_thr 0.03 and min_size 15"), ("iou_thr: 5 min_size: 0.9", "iou_thr 5 and min_size 0.9")])
 def test_other_overlaps_are_refused(fields, message):
     with pytest.raises(LayerError, match=message) as error:
         exported(groups(fields), larger=False)
