@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = reading.inputs_of(model)
     shapes = reading.input_shapes(model, args.batch or None,
                                   dict(sample_shape(one, inputs[0].name if inputs else "") for one in args.shape))
+    reading.set_input_shapes(model, shapes)
     draft = net_of(model, shapes, args.dialect or "")
     lines = [f"{plural(len(draft.net.layer), 'layer')}: {_types(draft)}", *_other_batch(draft), *_prove(model, draft)]
     write_caffemodel(weights, draft.layers())  # names, types and blobs alone: a fork's reader may number fields anew

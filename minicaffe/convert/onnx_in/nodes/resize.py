@@ -104,23 +104,27 @@ def _scale(g: Given, axis: int, n: int, m: int) -> float:
     return given[axes.index(axis)] if axis in axes else 1.0
 
 
-def _place(g: Given, how: str, i: int, scale: float, n: int, m: int) -> float:
-    """Return the place in the old image from which pixel i of the new one comes."""
+def _place(g: Given, how: str, pixel: int, factor: float, n: int, m: int) -> Any:
+    """Return the place in the old image from which a pixel of the new one comes.
+
+    It is computed in float32, as other programs do: where a place is in the middle, the rounding decides.
+    """
+    i, scale = np.float32(pixel), np.float32(factor)
     if how == "asymmetric":
         return i / scale
     if how == "align_corners":
-        return i * (n - 1) / (m - 1) if m > 1 else 0.0
+        return i * np.float32(n - 1) / np.float32(m - 1) if m > 1 else 0.0
     if how == "half_pixel" or (how == "pytorch_half_pixel" and m > 1):
-        return (i + 0.5) / scale - 0.5
+        return (i + np.float32(0.5)) / scale - np.float32(0.5)
     if how == "pytorch_half_pixel":
         return 0.0
     if how == "half_pixel_symmetric":
-        offset = n / 2 * (1 - m / (n * scale))
-        return offset + (i + 0.5) / scale - 0.5
+        offset = n / 2 * (1 - m / (n * factor))
+        return np.float32(offset) + (i + np.float32(0.5)) / scale - np.float32(0.5)
     g.refuse(f"has the coordinate_transformation_mode {how}, which no layer of Caffe does")
 
 
-def _nearest(g: Given, place: float, old_version: bool) -> int:
+def _nearest(g: Given, place: Any, old_version: bool) -> int:
     how = g.attribute("nearest_mode", "floor" if old_version else "round_prefer_floor")
     return {"floor": lambda: math.floor(place), "ceil": lambda: math.ceil(place),
             "round_prefer_floor": lambda: math.ceil(place - 0.5),
