@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import base64
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from minicaffe.cli.classify_net import of_comment
 from minicaffe.cli.image_layer import Plan, of_data_layer
 from minicaffe.cli.leaving import Leaving
 from minicaffe.cli.preprocessing import from_comment, given
-from minicaffe.data.preprocess import Preprocessing
+from minicaffe.data.preprocess import Preprocessing, of_layer
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import prototxt
+from minicaffe.layer import layer_class
 from minicaffe.log import number, silent
 from minicaffe.proto.text import float32_digits
 
@@ -38,12 +40,19 @@ def preparation(args: argparse.Namespace, made: Leaving) -> Plan | None:
                 return None
             found, remarks = of_comment(text, shape, args)
             return Plan(None, found, remarks)
+        if len(shape) != 4 or not _takes_images(made.data):
+            return None
         try:
             return of_data_layer(args, made.data)
         except MinicaffeError:
             if given(args):
                 raise
-            return None  # a layer for rows of numbers, or one that does not say the size of its images
+            return Plan(None, of_layer(made.data), layer=made.data)  # what its fields say; its files are not there
+
+
+def _takes_images(layer: Any) -> bool:
+    """Return whether a data layer makes its batches of images, and not of numbers of any range and order."""
+    return "transform_param" in layer_class(layer.type, layer.name).also_reads and not layer.HasField("hdf5_data_param")
 
 
 def facts(plan: Plan | None, classes: Sequence[str]) -> tuple[dict[str, str], str]:

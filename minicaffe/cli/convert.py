@@ -6,6 +6,11 @@
   minicaffe convert lenet.npz lenet.caffemodel --model lenet.prototxt      put the net into the file as well
   minicaffe convert lenet.caffemodel lenet.prototxt          take the net out of a weight file
   minicaffe convert a.solverstate a.solverstate.h5           a solver state, and back
+  minicaffe convert net.prototxt lenet.caffemodel lenet.onnx       a net with its weights, for other programs
+
+Where B is an .onnx file, the net is that of the phase TEST, with inputs in place of data layers and labels, and with
+Softmax or Sigmoid in place of losses. The model is run beside the net, and the largest difference of each output is
+printed; where one is too large, nothing is written. docs/leaving.md says more.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import argparse
 import importlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +43,7 @@ from minicaffe.records import glog
 
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
 ONNX = ".onnx"
+ALWAYS = ("help", "imports", "no_python")  # the flags that every form takes
 OUTSIDE = {ONNX: "to_onnx", ".py": "to_torch"}  # suffix of B -> the module that writes it
 STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f"the net is given twice, as {args.source} and as --model {args.model}",
                             hint=f"minicaffe convert {args.source} {args.weights} {args.target}")
         args.model, args.source = args.source, args.weights
-    if args.source.lower().endswith(ONNX):
+    if args.source.lower().endswith(ONNX) or (os.path.isfile(args.source) and binary.sniff(args.source) == "onnx"):
         return _other("from_onnx", args)
     suffix = os.path.splitext(args.target.lower())[1]
     return _other(OUTSIDE[suffix], args) if suffix in OUTSIDE else _rewrite(args)
@@ -74,12 +80,29 @@ def run(args: argparse.Namespace) -> int:
 
 def _other(module: str, args: argparse.Namespace) -> int:
     """Let another module of this package do the work: one for nets that come from other programs or go to them."""
-    return int(importlib.import_module(f"minicaffe.cli.{module}").run(args))
+    found = importlib.import_module(f"minicaffe.cli.{module}")
+    _refuse_others(args, found.READS)
+    return int(found.run(args))
+
+
+def _refuse_others(args: argparse.Namespace, reads: Collection[str]) -> None:
+    """Raise DataError for a flag that has no effect on what A is made into. `reads` are the flags that have one."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for action in parser._actions:
+        if action.option_strings and action.dest not in (*reads, *ALWAYS) \
+                and getattr(args, action.dest, action.default) != action.default:
+            raise DataError(f"{action.option_strings[-1]} has no effect where {args.source} becomes {args.target}",
+                            hint="leave it out; minicaffe convert --help says what each flag is for")
 
 
 def _rewrite(args: argparse.Namespace) -> int:
     """Write A in another format."""
     kind, target = binary.sniff(args.source), args.target.lower()
+    if args.weights and not target.endswith(weights.SUFFIXES):
+        raise DataError(f"a net with its weights cannot be written as {args.target}", hint="give a name that ends in "
+                        + ", ".join([*OUTSIDE, *weights.SUFFIXES]))
+    _refuse_others(args, ("dialect",) if target.endswith((*DEFINITIONS, *STATES)) else ("dialect", "model"))
     if kind in ("prototxt", "text", "empty"):  # other text is read as a prototxt, which finds its mistakes
         _check_target(args, DEFINITIONS, "a definition")
         prototxt.write(args.target, read_net_or_solver(args.source))

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     with place.in_errors(given):  # before OUT is written: a net that gives other numbers is no use
         proof = prove(args, made, data[0], sizes)
     replace_file(args.out, [text(args, made, words, flags).encode()])
-    for line in (*made.remarks, *sizes.remarks, *words, proof, f"wrote {args.out}"):
+    for line in (*made.remarks, *made.notes, *sizes.remarks, *words, proof, f"wrote {args.out}"):
         for shown in wrap(one_line(line), terminal_width(), hanging="  "):
             say(shown)
     return 0

@@ -23,6 +23,7 @@ from minicaffe.net import Net
 from minicaffe.proto import TEST, NetParameter
 from minicaffe.proto import text as proto_text
 
+READS = ("batch", "shape", "outputs", "dialect")  # the flags that have an effect
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
 
 

@@ -22,6 +22,7 @@ from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.proto import TEST, NetParameter
 
+READS = ("model", "batch", "shape", "outputs", "level", "stage")  # the flags that say which net leaves
 FREE = 0  # what --batch free is read as
 TWO_SIZES = (2, 3)  # the batch sizes that show which axes grow with the batch. At 1, a size of 1 could mean anything
 DEFINITION_KINDS = ("prototxt", "text", "empty")
@@ -124,27 +125,18 @@ def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
 def _deployed(upgraded: Any, args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
     """Return the data layer (None where the net has Inputs), the definition after `deploy`, and its remarks."""
     roles = roles_of(upgraded)
-    data = deploying.data_layers(upgraded, roles)
+    roles["Input"] = deploying.Role(deploying.DATA)  # an Input that only a loss reads is left out as a data layer's is
+    found = deploying.data_layers(upgraded, roles)
+    inputs, data = ([layer for layer in found if (layer.type == "Input") == is_input] for is_input in (True, False))
+    if not found:
+        raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
     if not data and args.shape:
         raise NetError("--shape says what a data layer puts out, and this net has none",
                        hint="its Inputs say their shapes themselves")
-    shapes, remarks = _shapes_of_inputs(upgraded), []
-    if data:
-        sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
-        shapes.update(sizes.shapes)
-        remarks = sizes.remarks
-    if not shapes:
-        raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
-    roles["Input"] = deploying.Role(deploying.DATA)  # an Input that only a loss reads is left out as a data layer's is
-    made = deploying.deploy(upgraded, roles, shapes, keep=True, all_outputs=bool(args.outputs))
-    said = [line for line in made.remarks if "(Input) becomes an Input" not in line]
-    return (data[0] if data else None), made.net, [*said, *remarks]
-
-
-def _shapes_of_inputs(upgraded: Any) -> dict[str, list[int]]:
-    """Return the shapes of the tops of the Inputs."""
-    return {top: list(shape.dim) for layer in upgraded.layer if layer.type == "Input"
-            for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+    sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
+    shapes = {top: list(shape.dim) for layer in inputs for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+    made = deploying.deploy(upgraded, roles, {**sizes.shapes, **shapes}, keep=True, all_outputs=bool(args.outputs))
+    return (data[0] if data else None), made.net, [*made.remarks, *sizes.remarks]
 
 
 def _ended_at(outputs: Sequence[str], definition: Any, remarks: list[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def _arrays(net: Net, path: str) -> dict[str, np.ndarray]:
         found: Any = np.load(content, allow_pickle=False)
         single = isinstance(found, np.ndarray)
         arrays = {net.inputs[0]: found} if single else {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"--inputs: cannot read {path}: {error}") from error
     if single and len(net.inputs) != 1:
         raise DataError(f"--inputs: {path} holds one array, but the net has the inputs {', '.join(net.inputs)}",

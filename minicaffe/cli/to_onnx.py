@@ -8,6 +8,7 @@ from typing import Any
 
 from minicaffe.cli import carried, leaving
 from minicaffe.cli.leaving import Leaving
+from minicaffe.cli.preprocessing import PREPROCESSING
 from minicaffe.cli.real_inputs import real_runs
 from minicaffe.cli.terminal import say
 from minicaffe.convert import onnx_package, proof
@@ -15,8 +16,9 @@ from minicaffe.convert.onnx_out.model import model_of, refuse_unknown_types
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layout import terminal_width, wrap
-from minicaffe.log import one_line, silent
+from minicaffe.log import one_line, shape_text, silent
 
+READS = (*leaving.READS, "fold", "inputs", "labels", *PREPROCESSING)
 LARGEST = 2**31 - 1  # bytes of a model: protobuf holds no more in one message
 TRIED = (1, 3)  # batch sizes of the proof, others than those for which the model is made
 
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     facts, lacking = carried.facts(plan, carried.class_names(args, made, plan))
     made, model, batch = _written(args, made, facts)
     data = _bytes_of(model)
-    lines = [*made.remarks, *_renamed(made, model), batch, *filter(None, [lacking]),
+    lines = [*made.remarks, *_values(made, model), batch, *filter(None, [lacking]),
              *prove(args, made, data, plan)]
     replace_file(args.target, [data])
     for line in (*lines, f"wrote {args.target}"):
@@ -44,7 +46,7 @@ def _written(args: argparse.Namespace, made: Leaving, facts: dict[str, str]) -> 
 
     Where a layer does not let the batch size be free, and no flag asks for that, the batch size is the net's.
     """
-    with made.place.in_errors(made.given):
+    with made.place.in_errors(made.given), silent():
         refuse_unknown_types(made.net, made.line_of)
         try:
             model = model_of(made.net, made.larger, facts, made.outputs, args.fold)
@@ -63,11 +65,15 @@ def _batch_line(made: Leaving) -> str:
     return f"the batch size is {made.net.blobs[made.net.inputs[0]].shape[0]}"
 
 
-def _renamed(made: Leaving, model: Any) -> Iterator[str]:
-    """Say which outputs have another name than their blobs."""
+def _values(made: Leaving, model: Any) -> Iterator[str]:
+    """Say what goes into the model and what comes out, with shapes; and which outputs are not called as their blobs."""
+    for what, values in (("input", model.graph.input), ("output", model.graph.output)):
+        for value in values:
+            sizes = [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
+            yield f"{what} {value.name!r}: {shape_text(sizes)}"
     for blob, output in zip(made.outputs, model.graph.output, strict=True):
         if blob != output.name:
-            yield f"the output {blob!r} is called {output.name!r} in the model, because {blob!r} is the input"
+            yield f"{output.name!r} is what the net puts into {blob!r}, a name that the input has"
 
 
 def _bytes_of(model: Any) -> bytes:
@@ -84,8 +90,8 @@ def prove(args: argparse.Namespace, made: Leaving, data: bytes, plan: Any) -> li
     """Compare the model in onnxruntime with the net, and say how they agree. Raise DataError where they do not."""
     if not onnx_package.has_runtime():
         return ["nothing was proved, because onnxruntime is not installed: pip install onnxruntime"]
-    nets = [made.net] if made.larger is None else [made.at(batch) for batch in TRIED]
     with silent():
+        nets = [made.net] if made.larger is None else [made.at(batch) for batch in TRIED]
         runs: Sequence[proof.Run] = [run for net in nets for run in proof.random_runs(net, made.outputs)]
         runs = [*runs, *real_runs(args, made, nets[0], plan)]
         found = proof.prove(made.net, runs, lambda inputs: list(onnx_package.run(data, inputs).values()))

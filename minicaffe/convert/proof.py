@@ -38,38 +38,38 @@ class Run(NamedTuple):
 class Difference:
     """How the numbers of one output differ, over all runs of a kind.
 
-    output      its name
+    name        of the output
     largest     the largest difference of two numbers
     range       from the smallest to the largest of our numbers, 0 included
     wrong       in words, why they cannot be compared, such as another shape; '' where they can
     compared    how many numbers were compared
     """
 
-    output: str
+    name: str
     largest: float = 0.0
     range: float = TINY
     wrong: str = ""
     compared: int = 0
 
     @property
-    def share(self) -> float:
+    def part(self) -> float:
         """The largest difference as a part of the range."""
         return np.inf if self.wrong else self.largest / self.range
 
     @property
-    def agrees(self) -> bool:
-        """Whether the difference is small enough."""
-        return self.share <= LIMIT
+    def fails(self) -> bool:
+        """Whether the difference is larger than what is accepted."""
+        return not self.part <= LIMIT
 
     def __str__(self) -> str:
-        return self.wrong or f"the largest difference is {number(self.largest)}, or {self.share:.1e} of the range"
+        return self.wrong or f"the largest difference is {number(self.largest)}, or {self.part:.1e} of the range"
 
 
 @dataclass
 class Proof:
     """The differences of all outputs.
 
-    found       (kind of the numbers, Difference) of each output, the largest share last
+    found       (kind of the numbers, Difference) of each output, by the name of the output
     kinds       the kinds of numbers that went in
     """
 
@@ -78,12 +78,12 @@ class Proof:
 
     def worst(self, output: str) -> tuple[str, Difference]:
         """Return the Difference of an output that is the largest part of the range, and what had gone in."""
-        return max(self.found[output], key=lambda one: one[1].share)
+        return max(self.found[output], key=lambda one: one[1].part)
 
     @property
     def holds(self) -> bool:
         """Whether all outputs agree."""
-        return all(self.worst(output)[1].agrees for output in self.found)
+        return not any(self.worst(output)[1].fails for output in self.found)
 
     def lines(self) -> Iterator[str]:
         """Say for each output how it agrees."""
@@ -148,20 +148,25 @@ def bound(net: Net, output: str) -> float:
     return TINY
 
 
-def difference(output: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], at_least: float = TINY) -> Difference:
-    """Compare pairs of arrays, ours and theirs, of one output. The range is `at_least` so large."""
-    found = Difference(output)
+def difference(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], at_least: float = TINY) -> Difference:
+    """Compare pairs of arrays of the output `name`, ours and theirs. The range is no smaller than `at_least`."""
+    found = Difference(name)
     low = high = 0.0
     for ours, theirs in pairs:
         if ours.shape != theirs.shape:
-            return Difference(output, wrong=f"its shape is {shape_text(theirs.shape)}, and should be "
+            return Difference(name, wrong=f"its shape is {shape_text(theirs.shape)}, and should be "
                                             f"{shape_text(ours.shape)}")
         finite = np.isfinite(ours)
         if strange := int((finite & ~np.isfinite(theirs)).sum()):
-            return Difference(output, wrong=f"{strange} of {ours.size} numbers are NaN or infinity, and should not be")
+            return Difference(name, wrong=f"{strange} of {ours.size} numbers are NaN or infinity, and should not be")
         mine, other = ours[finite].astype(np.float64), theirs[finite]
         low, high = min(low, float(mine.min(initial=0))), max(high, float(mine.max(initial=0)))
         found.largest = max(found.largest, float(np.abs(mine - other).max(initial=0)))
         found.compared += mine.size
     found.range = max(high - low, at_least)
     return found
+
+
+def compare(ours: Arrays, theirs: Arrays) -> list[Difference]:
+    """Return the Difference of each array in `ours` from that of its name in `theirs`, of a single run."""
+    return [difference(name, [(values, theirs[name])]) for name, values in ours.items()]

@@ -49,7 +49,7 @@ class Graph:
 
     def constant(self, name: str, values: Any) -> str:
         """Add a constant and return its name; an array with the same numbers under the same name is added once."""
-        array = np.ascontiguousarray(values)
+        array = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
         known = self.constants.get(name)
         if known is not None and known.dtype == array.dtype and np.array_equal(known, array):
             return name

@@ -178,7 +178,8 @@ class _Writing:
     def _size_of(self, b: int) -> list[Size]:
         """Return the shape of a blob, with the open sizes as names."""
         free, batch = self.open[b], self.graph.batch
-        one = batch is not None and free == self.by_batch[b] and len(free) == 1 and self.shapes[b][next(iter(free))] == batch.size
+        one = (batch is not None and free == self.by_batch[b] and len(free) == 1
+               and self.shapes[b][next(iter(free))] == batch.size)
         return [(BATCH if one else f"{BATCH}_{self.net.wiring.blob_names[b]}_{axis}") if axis in free else size
                 for axis, size in enumerate(self.shapes[b])]
 

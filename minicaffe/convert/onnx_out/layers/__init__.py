@@ -7,12 +7,14 @@ from minicaffe.convert.onnx_out.layers import (
     detection,
     normalization,
     pooling,
+    proposals,
     recurrent,
+    regions,
     resizing,
     utility,
     vision,
     yolo,
 )
 
-__all__ = ["activation", "common", "data", "detection", "normalization", "pooling", "recurrent", "resizing", "utility",
-           "vision", "yolo"]
+__all__ = ["activation", "common", "data", "detection", "normalization", "pooling", "proposals", "recurrent", "regions",
+           "resizing", "utility", "vision", "yolo"]

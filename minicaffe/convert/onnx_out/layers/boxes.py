@@ -15,15 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given
+from minicaffe.convert.onnx_out.layers._parts import needs_fixed
 
 LOWEST = float(np.finfo(np.float32).min)  # the score of a box that is not looked at
 
 
 def needs_known_sizes(g: Given) -> None:
     """Refuse the layer where another axis than the first of a bottom grows with the batch."""
-    for j, free in enumerate(g.x_open):
-        g.refuse_if(free - {0}, f"reads {g.x[j]!r}, whose shape {g.x_shapes[j]} grows with the batch not only on the "
-                    "first axis", "--batch N writes the model for one batch size")
+    for j, shape in enumerate(g.x_shapes):
+        needs_fixed(g, range(1, len(shape)), j)
 
 
 def split(g: Given, x: str, parts: int, axis: int = -1) -> list[str]:
@@ -79,11 +79,7 @@ def rows_of(g: Given, *columns: str) -> str:
 
 
 def write_rows(g: Given, rows: str) -> None:
-    """Make the top (1, 1, D, 7) of the rows (M, 7) or, where there is none, of n, −1, −1, ... for each image n.
-
-    The rows for no boxes stand behind the others, and are cut off where there is a box.
-    """
-    M = g.node("Shape", [rows], start=0, end=1)
+    """Make the top (1, 1, D, 7) of the rows (M, 7) or, where there is none, of n, −1, −1, ... for each image n."""
     if g.is_open(0, 0):
         N = g.node("Shape", [g.x[0]], start=0, end=1)
         n = g.node("Range", [g.ints("zero", 0), g.node("Squeeze", [N]), g.ints("one", 1)])
@@ -92,12 +88,20 @@ def write_rows(g: Given, rows: str) -> None:
     else:
         N = g.ints("images", [g.x_shapes[0][0]])
         nothing = g.floats("nothing", [[n, *[-1] * 6] for n in range(g.x_shapes[0][0])])
-    empty = g.node("Cast", [g.node("Equal", [M, g.ints("none", [0])])], to=7)
-    end = g.node("Add", [M, g.node("Mul", [empty, N])])
-    both = g.node("Concat", [rows, nothing], axis=0)
-    found = g.node("Slice", [both, g.ints("begin", [0]), end, g.ints("rows", [0])])
-    g.node("Reshape", [found, g.ints("y", [1, 1, -1, 7])], g.y[:1])
+    g.node("Reshape", [unless_empty(g, rows, nothing, N), g.ints("y", [1, 1, -1, 7])], g.y[:1])
     g.open_top(0, 2)
+
+
+def unless_empty(g: Given, rows: str, nothing: str, count: str) -> str:
+    """Return the rows, or `nothing` where there are none. `count` is how many rows `nothing` has, a value (1,).
+
+    The rows of `nothing` are put behind the others, and are cut off where there are any.
+    """
+    M = g.node("Shape", [rows], start=0, end=1)
+    empty = g.node("Cast", [g.node("Equal", [M, g.ints("none", [0])])], to=7)
+    end = g.node("Add", [M, g.node("Mul", [empty, count])])
+    both = g.node("Concat", [rows, nothing], axis=0)
+    return g.node("Slice", [both, g.ints("begin", [0]), end, g.ints("rows", [0])])
 
 
 def picked(g: Given, x: str, indices: Sequence[int], axis: int) -> str:

@@ -55,15 +55,14 @@ def batch_reindex(g: Given) -> None:
 
 @writes("Filter")
 def filter_(g: Given) -> None:
-    """Compress, with the selector cast to true and false. The batch size must be free, as it is that of the choice."""
-    g.refuse_if(any(0 not in free for free in g.y_open), "puts out as many samples as it chooses, so that no batch "
-                "size is fixed behind it", "write the model with --batch free")
+    """Compress, with the selector cast to true and false. The number of samples is known only when the model runs."""
     chosen = g.x[-1]
     if len(g.x_shapes[-1]) > 1:
         chosen = g.node("Reshape", [chosen, g.ints("one axis", [-1])])
     chosen = g.node("Cast", [chosen], to=BOOL)
-    for x, y in zip(g.x[:-1], g.y, strict=True):
+    for t, (x, y) in enumerate(zip(g.x[:-1], g.y, strict=True)):
         g.node("Compress", [x, chosen], [y], axis=0)
+        g.open_top(t, 0)
 
 
 # --- several tops, or none ------------------------------------------------------------------------------

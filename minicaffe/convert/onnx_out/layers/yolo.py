@@ -12,8 +12,8 @@ CUT = "cut the net before it, so that its maps become outputs, and choose the bo
 
 @writes("YoloDetectionOutput")
 def yolo_detection_output(g: Given) -> None:
-    """The boxes with plain operators, ArgMax for the class, and NonMaxSuppression over all classes together. Where nothing
-    is found, a row of −1 for each image.
+    """The boxes with plain operators, ArgMax for the class, and NonMaxSuppression over all classes together; where
+    nothing is found, a row of −1 for each image.
     """
     parts = []
     for i in range(len(g.x)):
