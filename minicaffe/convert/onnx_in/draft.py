@@ -59,12 +59,15 @@ class Draft:
         A blob that is read within the net, or is an output already, is copied by a Power layer that changes nothing:
         in Caffe only a blob that nothing reads is an output.
         """
-        for name, blob in outputs.items():
+        renamed: dict[str, str] = {}
+        for name, given in outputs.items():
+            blob = renamed.get(given, given)
             is_read = any(blob in layer.bottom for layer in self.net.layer)
             if is_read or blob in outputs or blob in self._inputs:
                 self._copy(blob, name)
             else:
                 self._rename(blob, name)
+                renamed[given] = name
         read = {blob for layer in self.net.layer for blob in layer.bottom}
         unread = [blob for layer in self.net.layer for blob in layer.top if blob not in read and blob not in outputs]
         if unread:

@@ -90,8 +90,8 @@ class _Folding:
             types = {name: self.types[name] for name in proto.input if name}
             found = self.o.shape_inference.infer_node_outputs(
                 schema, proto, types, data, opset_imports=list(self.model.opset_import))
-        except self.o.defs.SchemaError:
-            return  # an operator of others, which is refused by its name
+        except (self.o.defs.SchemaError, self.o.checker.ValidationError):
+            return  # an operator that this version of ONNX does not have, or has no longer
         except self.o.shape_inference.InferenceError as error:
             shapes = [self.graph.shapes.get(name) for name in proto.input]
             raise NetError(f"{_title(proto)} does not fit its inputs {shapes}: {one_line(error)}",
@@ -100,6 +100,25 @@ class _Folding:
         for name, kind in found.items():
             if name:
                 self._set_type(name, kind)
+        if proto.op_type in ("MaxPool", "AveragePool"):
+            self._without_windows_in_padding(proto)
+
+    def _without_windows_in_padding(self, proto: Any) -> None:
+        """Mend the shape of a pooling that rounds up: a window that would begin in the padding at the end is left out.
+
+        The inference of some versions of onnx counts it, and onnxruntime does not.
+        """
+        given = {one.name: self._attribute(one) for one in proto.attribute}
+        shape, made = (self.graph.shapes.get(name) for name in (proto.input[0], proto.output[0]))
+        if not given.get("ceil_mode") or shape is None or made is None:
+            return
+        axes = len(shape) - 2
+        strides, begins = given.get("strides", [1] * axes), given.get("pads", [0] * axes)[:axes]
+        mended = [m - ((m - 1) * s >= n + begin)
+                  for n, m, s, begin in zip(shape[2:], made[2:], strides, begins, strict=True)]
+        for name in filter(None, proto.output):
+            self._set_type(name, self.o.helper.make_tensor_type_proto(
+                self.types[name].tensor_type.elem_type, [*made[:2], *mended]))
 
     def _node(self, proto: Any) -> Node:
         attributes = {one.name: self._attribute(one) for one in proto.attribute}

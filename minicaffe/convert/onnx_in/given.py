@@ -100,7 +100,18 @@ class Given:
     # --- what is written -------------------------------------------------------------------------------
 
     def bottom(self, k: int = 0) -> str:
-        """Return the blob of input k. A constant becomes a Parameter layer."""
+        """Return the blob of input k. A constant becomes a Parameter layer.
+
+        Refuse the node if the input does not hold float32.
+        """
+        value = self.x[k]
+        kind = self.graph.kinds.get(value, np.dtype(np.float32))
+        self.refuse_if(kind != np.float32 and value not in self.graph.constants,
+                       f"reads {value!r}, which is {kind}, and Caffe computes in float32 alone")
+        return self.blob_of(k)
+
+    def blob_of(self, k: int) -> str:
+        """Return the blob of input k, whatever numbers it holds."""
         value = self.x[k]
         if value not in self._blobs:
             array = self.constant(k).astype(np.float32)
@@ -159,6 +170,12 @@ class Given:
     def tile(self, x: str, axis: int, tiles: int) -> str:
         """Add a Tile; nothing for one copy."""
         return self.layer("Tile", x, tile_param={"axis": axis, "tiles": tiles}) if tiles != 1 else x
+
+    def concat(self, bottoms: Sequence[str], axis: int) -> str:
+        """Add a Concat; nothing for a single blob."""
+        if len(bottoms) == 1:
+            return bottoms[0]
+        return self.layer("Concat", bottoms, concat_param={"axis": axis} if axis != 1 else None)
 
     def cut(self, x: str, axis: int, start: int, stop: int, size: int) -> str:
         """Return the part of x from start to stop along an axis of this size. A Slice layer cuts it out."""

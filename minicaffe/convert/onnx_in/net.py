@@ -12,6 +12,7 @@ from minicaffe.convert.onnx_in.draft import Draft
 from minicaffe.convert.onnx_in.folding import graph_of
 from minicaffe.convert.onnx_in.given import READERS, Given
 from minicaffe.convert.onnx_in.graph import Graph
+from minicaffe.convert.onnx_in.in_place import put_in_place
 from minicaffe.convert.onnx_in.names import layer_names
 from minicaffe.convert.onnx_in.patterns import simplify
 from minicaffe.errors import LayerError, NetError
@@ -48,7 +49,7 @@ def draft_of(graph: Graph, dialect: str) -> Draft:
             if node.domain or node.op not in READERS:
                 given.refuse("is an operator that Caffe has no layer for"
                              + (f", of the domain {node.domain!r}" if node.domain else ""),
-                             "cut the model before it (onnx.utils.extract_model), and compute the rest outside")
+                             "end the net before it, with --outputs VALUE, and compute the rest outside")
             READERS[node.op](given)
         except LayerError as error:
             errors.append(error)
@@ -61,6 +62,7 @@ def draft_of(graph: Graph, dialect: str) -> Draft:
             raise NetError(f"output {name!r} is constant: it does not depend on what is put in",
                            hint="remove it from the model's outputs")
     draft.finish({name: blobs[name] for name in graph.outputs})
+    put_in_place(draft.net, {*graph.inputs, *graph.outputs})
     return draft
 
 

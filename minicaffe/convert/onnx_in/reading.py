@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minicaffe.convert.onnx_package import onnx
-from minicaffe.errors import DataError, NetError
+from minicaffe.errors import DataError, NetError, near_names
 from minicaffe.io.files import unreadable
 from minicaffe.log import one_line
 
@@ -51,6 +51,23 @@ def inputs_of(model: Any) -> list[Any]:
     return [value for value in model.graph.input if value.name not in stored]
 
 
+def end_at(model: Any, outputs: Sequence[str]) -> None:
+    """Let a model end at these values; nothing is changed where none are given."""
+    if not outputs:
+        return
+    o = onnx()
+    made = [name for node in model.graph.node for name in node.output]
+    known = {value.name: value for value in (*model.graph.output, *model.graph.value_info)}
+    ends = []
+    for name in outputs:
+        if name not in made:
+            near = near_names(name, made)
+            raise NetError(f"--outputs {name}: no node of the model makes a value of this name", hint=near)
+        ends.append(known.get(name) or o.helper.make_tensor_value_info(name, o.TensorProto.FLOAT, None))
+    del model.graph.output[:]
+    model.graph.output.extend(ends)
+
+
 def input_shapes(model: Any, batch: int | None, given: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     """Return the shape of each input.
 
@@ -87,6 +104,18 @@ def input_shapes(model: Any, batch: int | None, given: Mapping[str, Sequence[int
                            hint=f"say it: --shape {value.name}=" + shown.replace("?", "224"))
         found[value.name] = sizes
     return found
+
+
+def set_input_shapes(model: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Give the inputs of a model these shapes, and forget those of the values that follow from them."""
+    for value in inputs_of(model):
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        for size in shapes[value.name]:
+            shape.dim.add(dim_value=size)
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
 
 
 def widen(model: Any) -> None:

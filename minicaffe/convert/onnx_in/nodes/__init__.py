@@ -5,9 +5,14 @@ from minicaffe.convert.onnx_in.nodes import (
     arithmetic,
     convolution,
     normalization,
+    padding,
     pooling,
     products,
+    recurrent,
+    reduce,
+    resize,
     shapes,
 )
 
-__all__ = ["activation", "arithmetic", "convolution", "normalization", "pooling", "products", "shapes"]
+__all__ = ["activation", "arithmetic", "convolution", "normalization", "padding", "pooling", "products", "recurrent",
+           "reduce", "resize", "shapes"]

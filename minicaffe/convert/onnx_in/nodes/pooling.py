@@ -11,6 +11,7 @@ import numpy as np
 from minicaffe.convert.onnx_in.dialects import ROUND_MODE
 from minicaffe.convert.onnx_in.given import Given, reads
 from minicaffe.convert.onnx_in.nodes._windows import paddings, pair
+from minicaffe.convert.onnx_in.nodes.padding import repeated, with_numbers
 
 
 class Axis(NamedTuple):
@@ -69,24 +70,32 @@ def _pool(g: Given, method: str) -> None:
     row = [0] * (2 - len(given))  # the axis that an image of one row has more
     kernel, stride = [1] * len(row) + given, [1] * len(row) + strides
     begins, ends = row + begins, row + ends
+    x = g.reshape(g.bottom(), g.shape(), shape)
+    sizes = list(shape[2:])
+    for i, (n, k, s, begin, want) in enumerate(zip(shape[2:], kernel, stride, begins, wanted[2:], strict=True)):
+        reach = (want - 1) * s + k - begin  # one more than the last pixel of the last window
+        axis = _axis(n, k, s, begin, want, floor=False)
+        if axis.pad >= k:  # windows at the end that Caffe does not make unless the image is larger
+            x = _longer(g, x, [*shape[:2], *sizes], i, reach - n, method)
+            sizes[i] = reach
+        elif (axis.made - 1) * s - axis.pad >= n:  # Caffe would make a window in which there is no pixel
+            x = g.cut(x, i + 2, 0, min(reach, n), n)
+            sizes[i] = min(reach, n)
     axes = [_axis(n, k, s, begin, want, floor=False)
-            for n, k, s, begin, want in zip(shape[2:], kernel, stride, begins, wanted[2:], strict=True)]
+            for n, k, s, begin, want in zip(sizes, kernel, stride, begins, wanted[2:], strict=True)]
     mode = {}
     if g.may_write(ROUND_MODE) and any(axis.made != want for axis, want in zip(axes, wanted[2:], strict=True)):
-        axes = [_axis(n, k, s, begin, want, floor=True)
-                for n, k, s, begin, want in zip(shape[2:], kernel, stride, begins, wanted[2:], strict=True)]
-        mode = {"round_mode": "FLOOR"}
-    g.refuse_if(any(axis.pad >= k for axis, k in zip(axes, kernel, strict=True)),
-                f"is padded by {begins} and {ends}, which Caffe's Pooling cannot do with a window of {kernel}",
-                "put a Pad before it that Caffe can say, or make the model with equal paddings")
-    x = g.reshape(g.bottom(), g.shape(), shape)
+        floored = [_axis(n, k, s, begin, want, floor=True)
+                   for n, k, s, begin, want in zip(sizes, kernel, stride, begins, wanted[2:], strict=True)]
+        if all(axis.made == want for axis, want in zip(floored, wanted[2:], strict=True)):
+            axes, mode = floored, {"round_mode": "FLOOR"}
     pads = [axis.pad for axis in axes]
     y = g.layer("Pooling", x, pooling_param={
         "pool": method, **pair("kernel_size", kernel, 0), **pair("stride", stride, 1), **pair("pad", pads, 0), **mode})
     for i, (axis, want) in enumerate(zip(axes, wanted[2:], strict=True)):
         y = g.cut(y, i + 2, axis.first, axis.first + want, axis.made)
     if method == "AVE":
-        y = _divide_as_onnx(g, y, shape[2:], wanted[2:], kernel, stride, begins, ends, axes)
+        y = _divide_as_onnx(g, y, shape[2:], sizes, wanted[2:], kernel, stride, begins, ends, axes)
     g.give(g.reshape(y, wanted, g.y_shape()))
 
 
@@ -108,13 +117,27 @@ def _windows(n: int, k: int, s: int, pad: int, floor: bool) -> int:
     return count - 1 if pad and (count - 1) * s >= n + pad else count
 
 
-def _divide_as_onnx(g: Given, y: str, sizes: Sequence[int], wanted: Sequence[int], kernel: Sequence[int],
-                    stride: Sequence[int], begins: Sequence[int], ends: Sequence[int], axes: Sequence[Axis]) -> str:
+def _longer(g: Given, x: str, shape: Sequence[int], i: int, more: int, method: str) -> str:
+    """Return x with more pixels at the end of its height (i = 0) or width.
+
+    For MAX they repeat the last pixel, which is in each window that reaches beyond it. For AVE they are 0.
+    """
+    if method == "MAX":
+        return repeated(g, x, i + 2, shape[i + 2], 0, more, "edge")
+    ends = [0, 0, 0, 0]
+    ends[i + 2] = more
+    return with_numbers(g, x, list(shape), [0, 0, 0, 0], ends, 0)
+
+
+def _divide_as_onnx(g: Given, y: str, sizes: Sequence[int], caffe_sizes: Sequence[int], wanted: Sequence[int],
+                    kernel: Sequence[int], stride: Sequence[int], begins: Sequence[int], ends: Sequence[int],
+                    axes: Sequence[Axis]) -> str:
     """Multiply by Caffe's divisor over ONNX's, where they differ anywhere."""
     ratios = []
-    for n, want, k, s, begin, end, axis in zip(sizes, wanted, kernel, stride, begins, ends, axes, strict=True):
+    for n, given, want, k, s, begin, end, axis in zip(
+            sizes, caffe_sizes, wanted, kernel, stride, begins, ends, axes, strict=True):
         starts = np.arange(want) * s - begin
-        caffe = np.minimum(starts + k, n + axis.pad) - starts
+        caffe = np.minimum(starts + k, given + axis.pad) - starts
         if g.attribute("count_include_pad", 0):
             # With ceil_mode a window may reach beyond the padding, and what is there does not count.
             onnx = np.minimum(starts + k, n + end) - np.maximum(starts, -begin)
