@@ -83,6 +83,15 @@ def test_transpose(axes):
             read_one("Transpose", IMAGES[:axes], perm=order, dialect=dialect)
 
 
+@pytest.mark.parametrize("axes", range(2, 6))
+def test_transpose_by_layers_of_bvlc(axes):
+    """Each order that leaves the batch in front, and the one that changes it with the axis behind it."""
+    shape = (2, 3, 5, 4, 6)[:axes]
+    orders = [(0, *rest) for rest in itertools.permutations(range(1, axes))]
+    for order in [*orders[1:], (1, 0, *range(2, axes))]:
+        assert set(read_one("Transpose", shape, perm=order)) <= {"Reshape", "Slice", "Concat"}
+
+
 def test_transpose_that_moves_nothing():
     assert read_one("Transpose", (2, 1, 5, 1), perm=[0, 3, 2, 1]) == ["Power"]
     assert read_one("Transpose", (2, 3, 1, 1), perm=[0, 2, 3, 1]) == ["Reshape"]

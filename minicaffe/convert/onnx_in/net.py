@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.convert.onnx_in import joins as _patterns  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in import nodes as _readers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in.draft import Draft
 from minicaffe.convert.onnx_in.folding import graph_of

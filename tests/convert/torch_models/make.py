@@ -10,8 +10,8 @@ from pathlib import Path
 
 import onnx
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 HERE = Path(__file__).parent
 
@@ -27,10 +27,10 @@ class LeNet(nn.Module):
         self.fc1, self.fc2 = nn.Linear(6 * 3 * 4, 12), nn.Linear(12, 10)
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        x = F.dropout(x.view(x.size(0), -1), training=self.training)
-        return F.softmax(self.fc2(F.relu(self.fc1(x))), dim=1)
+        x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
+        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
+        x = functional.dropout(x.view(x.size(0), -1), training=self.training)
+        return functional.softmax(self.fc2(functional.relu(self.fc1(x))), dim=1)
 
 
 class Residual(nn.Module):
@@ -47,9 +47,9 @@ class Residual(nn.Module):
         self.alone, self.pool, self.fc = nn.BatchNorm2d(12), nn.AdaptiveAvgPool2d((1, 1)), nn.Linear(12, 5)
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.norm(self.stem(x))), 3, 2, 1)
-        y = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
-        x = F.relu(self.alone(F.relu(y + self.norm3(self.short(x)))))
+        x = functional.max_pool2d(functional.relu(self.norm(self.stem(x))), 3, 2, 1)
+        y = self.norm2(self.conv2(functional.relu(self.norm1(self.conv1(x)))))
+        x = functional.relu(self.alone(functional.relu(y + self.norm3(self.short(x)))))
         return self.fc(torch.flatten(self.pool(x), 1))
 
 
@@ -65,8 +65,8 @@ class Inverted(nn.Module):
         self.thin, self.norm3 = nn.Conv2d(18, 6, 1, bias=False), nn.BatchNorm2d(6)
 
     def forward(self, x):
-        y = F.relu6(self.norm1(self.wide(x)))
-        return x + self.norm3(self.thin(F.relu6(self.norm2(self.deep(y)))))
+        y = functional.relu6(self.norm1(self.wide(x)))
+        return x + self.norm3(self.thin(functional.relu6(self.norm2(self.deep(y)))))
 
 
 class Fire(nn.Module):
@@ -79,9 +79,9 @@ class Fire(nn.Module):
         self.squeeze, self.one, self.three = nn.Conv2d(5, 4, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(4, 7, 3, padding=1)
 
     def forward(self, x):
-        x = F.relu(self.squeeze(F.max_pool2d(x, 3, 2, ceil_mode=True)))
-        x = torch.cat([F.relu(self.one(x)), F.relu(self.three(x))], 1)
-        return torch.flatten(F.adaptive_avg_pool2d(x, 1), 1)
+        x = functional.relu(self.squeeze(functional.max_pool2d(x, 3, 2, ceil_mode=True)))
+        x = torch.cat([functional.relu(self.one(x)), functional.relu(self.three(x))], 1)
+        return torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1)
 
 
 class UNet(nn.Module):
@@ -91,12 +91,13 @@ class UNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.down, self.norm, self.deep = nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.Conv2d(5, 8, 3, padding=1)
+        self.down, self.norm = nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5)
+        self.deep = nn.Conv2d(5, 8, 3, padding=1)
         self.up, self.out = nn.ConvTranspose2d(8, 4, 2, 2), nn.Conv2d(9, 2, 1)
 
     def forward(self, x):
-        a = F.relu(self.norm(self.down(x)))
-        b = F.relu(self.deep(F.max_pool2d(a, 2)))
+        a = functional.relu(self.norm(self.down(x)))
+        b = functional.relu(self.deep(functional.max_pool2d(a, 2)))
         return torch.sigmoid(self.out(torch.cat([self.up(b), a], 1)))
 
 
@@ -112,13 +113,13 @@ class Yolo(nn.Module):
         self.large, self.small = nn.Conv2d(19, 9, 1), nn.Conv2d(7, 9, 1)
 
     def forward(self, x):
-        a = F.silu(self.norm(self.a(x)))
+        a = functional.silu(self.norm(self.a(x)))
         left, right = a.chunk(2, 1)
-        a = torch.cat([left, right, right + F.silu(self.side(right))], 1)
-        b = F.leaky_relu(self.b(a[:, :8]), 0.1)
-        once = F.max_pool2d(b, 5, 1, 2)
-        b = self.join(torch.cat([b, once, F.max_pool2d(once, 5, 1, 2)], 1))
-        up = F.interpolate(b, scale_factor=2, mode="nearest")
+        a = torch.cat([left, right, right + functional.silu(self.side(right))], 1)
+        b = functional.leaky_relu(self.b(a[:, :8]), 0.1)
+        once = functional.max_pool2d(b, 5, 1, 2)
+        b = self.join(torch.cat([b, once, functional.max_pool2d(once, 5, 1, 2)], 1))
+        up = functional.interpolate(b, scale_factor=2, mode="nearest")
         return self.large(torch.cat([up, a], 1)), self.small(b)
 
 
