@@ -67,12 +67,12 @@ def test_softplus_with_a_low_limit_is_another_function():
 
 # --- windows ---------------------------------------------------------------------------------------------------------
 
-def padded(op, pads, value=0.0, opset=18, before=None, **attributes):
-    constants = {"p": ints(*pads), "v": number(value), "w": floats(4, 3, 2, 3)}
+def padded(op, added, value=0.0, before=None, **attributes):
+    constants = {"p": ints(*added), "v": number(value), "w": floats(4, 3, 2, 3)}
     first = [node(before, ["x"], ["a"])] if before else []
     pad = node("Pad", ["a" if before else "x", "p", "v"], ["padded"])
     reads = ["padded", "w"] if op == "Conv" else ["padded"]
-    return model_of([*first, pad, node(op, reads, **attributes)], {"x": (2, 3, 7, 9)}, constants=constants, opset=opset)
+    return model_of([*first, pad, node(op, reads, **attributes)], {"x": (2, 3, 7, 9)}, constants=constants)
 
 
 def test_pad_and_conv():
@@ -106,8 +106,7 @@ def test_pad_and_largest(given):
     {"op": "AveragePool", "kernel_shape": [3, 2], "pads": [1, 0, 1, 0]}], ids=str)
 def test_pad_that_is_not_the_layers_own_stays(given):
     """Where the numbers around the image are others than those of the layer, the Pad is a layer by itself."""
-    model = padded(pads=given.pop("pads", None), **given) if False else padded(
-        given["op"], [0, 0, 1, 0, 0, 0, 1, 0], **{key: value for key, value in given.items() if key != "op"})
+    model = padded(added=[0, 0, 1, 0, 0, 0, 1, 0], **given)
 
     assert ops(model)[0] == "Pad"
     assert_reads(model)

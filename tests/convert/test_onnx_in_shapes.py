@@ -125,7 +125,7 @@ MODES = ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "hal
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("by", ["scales", "sizes"])
 def test_resize(scales, mode, by):
-    """Whatever the scale: what no single layer can do is put together row by row."""
+    """Whatever the scale: what no single layer can do is a product with a matrix for each axis."""
     shape = (2, 3, 6, 8)
     sizes = ints(2, 3, *[int(n * s) for n, s in zip(shape[2:], scales, strict=True)])
     constants = [None, np.array([1, 1, *scales], np.float32)] if by == "scales" else [None, None, sizes]
@@ -154,8 +154,8 @@ def test_resize_with_corners_in_a_dialect():
 
     assert read_one("Resize", (2, 3, 5, 7), constants=[None, None, ints(2, 3, 9, 16)], dialect="pspnet", **given) == [
         "Interp"]
-    said = refusal("Resize", (2, 3, 5, 7), constants=[None, None, ints(2, 3, 9, 300)], **given)
-    assert "--dialect pspnet or --dialect jolibrain" in said
+    assert read_one("Resize", (2, 3, 5, 7), constants=[None, None, ints(2, 3, 9, 300)], **given) == [
+        "Reshape", "Convolution", "Reshape", "InnerProduct"]
 
 
 @pytest.mark.parametrize("opset", [9, 10])
@@ -170,6 +170,13 @@ def test_upsample_with_an_attribute():
     assert read_one("Upsample", (2, 3, 5, 7), opset=7, scales=[1.0, 1.0, 2.0, 3.0], mode="nearest") == ["Deconvolution"]
 
 
-def test_cubic_is_refused():
-    said = refusal("Resize", (2, 3, 5, 7), constants=[None, np.array([1, 1, 2, 3], np.float32)], mode="cubic")
-    assert "resizes by cubic, which no layer of Caffe does" in said
+@pytest.mark.parametrize("scales", SCALES.values(), ids=SCALES)
+@pytest.mark.parametrize("given", [{}, {"cubic_coeff_a": -0.5, "coordinate_transformation_mode": "align_corners"}])
+def test_cubic(scales, given):
+    read_one("Resize", (2, 3, 6, 8), constants=[None, np.array([1, 1, *scales], np.float32)], mode="cubic", **given)
+
+
+def test_cubic_without_the_edge_is_refused():
+    said = refusal("Resize", (2, 3, 5, 7), constants=[None, np.array([1, 1, 2, 3], np.float32)], mode="cubic",
+                   exclude_outside=1)
+    assert "exclude_outside" in said

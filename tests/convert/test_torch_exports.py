@@ -1,4 +1,4 @@
-"""Files that PyTorch's two exporters wrote (tests/convert/torch_models/), read as nets and compared with onnxruntime."""
+"""Files of PyTorch's two exporters (tests/convert/torch_models/), read as nets and compared with onnxruntime."""
 
 from pathlib import Path
 
