@@ -13,7 +13,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.convert import onnx_package, proof
 from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.draft import Draft
-from minicaffe.convert.onnx_in.net import filled, net_of
+from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.io.weights import write_caffemodel
@@ -79,7 +79,7 @@ def _other_batch(draft: Draft) -> Iterator[str]:
 def _prove(model: Any, draft: Draft) -> list[str]:
     """Compare the net with the model in onnxruntime, and say how they agree. Raise DataError where they do not."""
     with silent():
-        net = Net(filled(draft), TEST)
+        net = runnable(draft)
     if not onnx_package.has_runtime():
         return ["nothing was proved, because onnxruntime is not installed: pip install onnxruntime"]
     data = model.SerializeToString()
