@@ -13,7 +13,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.convert import onnx_package, proof
 from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.draft import Draft
-from minicaffe.convert.onnx_in.net import filled, net_of
+from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.io.weights import write_caffemodel
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = reading.inputs_of(model)
     shapes = reading.input_shapes(model, args.batch or None,
                                   dict(sample_shape(one, inputs[0].name if inputs else "") for one in args.shape))
+    reading.set_input_shapes(model, shapes)
     draft = net_of(model, shapes, args.dialect or "")
     lines = [f"{plural(len(draft.net.layer), 'layer')}: {_types(draft)}", *_other_batch(draft), *_prove(model, draft)]
     write_caffemodel(weights, draft.layers())  # names, types and blobs alone: a fork's reader may number fields anew
@@ -78,7 +79,7 @@ def _other_batch(draft: Draft) -> Iterator[str]:
 def _prove(model: Any, draft: Draft) -> list[str]:
     """Compare the net with the model in onnxruntime, and say how they agree. Raise DataError where they do not."""
     with silent():
-        net = Net(filled(draft), TEST)
+        net = runnable(draft)
     if not onnx_package.has_runtime():
         return ["nothing was proved, because onnxruntime is not installed: pip install onnxruntime"]
     data = model.SerializeToString()

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from minicaffe.convert.onnx_in import joins as _patterns  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in import nodes as _readers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in.draft import Draft
 from minicaffe.convert.onnx_in.folding import graph_of
 from minicaffe.convert.onnx_in.given import READERS, Given
 from minicaffe.convert.onnx_in.graph import Graph
+from minicaffe.convert.onnx_in.in_place import put_in_place
 from minicaffe.convert.onnx_in.names import layer_names
 from minicaffe.convert.onnx_in.patterns import simplify
 from minicaffe.errors import LayerError, NetError
 from minicaffe.log import plural
+from minicaffe.net import Net
+from minicaffe.net.copy_weights import Stored
+from minicaffe.proto import TEST
 
 MOST_SHOWN = 20  # errors in one message
 
@@ -48,7 +51,7 @@ def draft_of(graph: Graph, dialect: str) -> Draft:
             if node.domain or node.op not in READERS:
                 given.refuse("is an operator that Caffe has no layer for"
                              + (f", of the domain {node.domain!r}" if node.domain else ""),
-                             "cut the model before it (onnx.utils.extract_model), and compute the rest outside")
+                             "end the net before it, with --outputs VALUE, and compute the rest outside")
             READERS[node.op](given)
         except LayerError as error:
             errors.append(error)
@@ -61,6 +64,7 @@ def draft_of(graph: Graph, dialect: str) -> Draft:
             raise NetError(f"output {name!r} is constant: it does not depend on what is put in",
                            hint="remove it from the model's outputs")
     draft.finish({name: blobs[name] for name in graph.outputs})
+    put_in_place(draft.net, {*graph.inputs, *graph.outputs})
     return draft
 
 
@@ -74,13 +78,8 @@ def all_in_one(errors: Sequence[LayerError]) -> LayerError:
     return LayerError(f"Caffe cannot say {plural(len(errors), 'node')} of this model:\n    " + "\n    ".join(lines))
 
 
-def filled(draft: Draft) -> Any:
-    """Return the NetParameter of a draft with the weights in it."""
-    net = type(draft.net)()
-    net.CopyFrom(draft.net)
-    for layer in net.layer:
-        for blob in draft.weights.get(layer.name, []):
-            stored = layer.blobs.add()
-            stored.shape.dim[:] = blob.shape
-            stored.data[:] = np.ravel(blob)
+def runnable(draft: Draft) -> Net:
+    """Return the Net of a draft, with its weights."""
+    net = Net(draft.net, TEST)
+    net.copy_trained_from(Stored(["the model"], [("", draft.layers())]), strict=True)
     return net

@@ -106,6 +106,18 @@ def input_shapes(model: Any, batch: int | None, given: Mapping[str, Sequence[int
     return found
 
 
+def set_input_shapes(model: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Give the inputs of a model these shapes, and forget those of the values that follow from them."""
+    for value in inputs_of(model):
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        for size in shapes[value.name]:
+            shape.dim.add(dim_value=size)
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
 def widen(model: Any) -> None:
     """Turn half numbers (float16 and bfloat16) into float32, everywhere in a model."""
     _widen_graph(model.graph)

@@ -8,10 +8,11 @@ from minicaffe.convert.onnx_in.nodes import (
     padding,
     pooling,
     products,
+    recurrent,
     reduce,
     resize,
     shapes,
 )
 
-__all__ = ["activation", "arithmetic", "convolution", "normalization", "padding", "pooling", "products", "reduce",
-           "resize", "shapes"]
+__all__ = ["activation", "arithmetic", "convolution", "normalization", "padding", "pooling", "products", "recurrent",
+           "reduce", "resize", "shapes"]

@@ -125,6 +125,16 @@ def thresholded_relu(g: Given) -> None:
     g.give(g.eltwise("PROD", [x, g.layer("Threshold", x, threshold_param={"threshold": g.attribute("alpha", 1.0)})]))
 
 
+@reads("Greater", "Less")
+def threshold(g: Given) -> None:
+    """Threshold, for a constant number; for Less behind a Power that turns the sign."""
+    limits, sign = g.constant(1, "a limit"), 1 if g.op == "Greater" else -1
+    g.refuse_if(np.ptp(limits) != 0, "has several limits, and Caffe's Threshold one")
+    limit = sign * float(limits.flat[0])
+    x = g.power(g.bottom(), scale=sign)
+    g.give(g.layer("Threshold", x, threshold_param={"threshold": limit} if limit else None))
+
+
 @reads("Softmax", "LogSoftmax")
 def softmax(g: Given) -> None:
     """Softmax, for LogSoftmax with a Log. Before opset 13 it takes all axes from one on together, which a Reshape does

@@ -31,27 +31,26 @@ def reduce(g: Given) -> None:
         x = g.power(x, scale=-1)
     elif g.op == "ReduceLogSumExp":
         x = g.layer("Exp", x)
-    y = _reduced(g, x, shape, axes)
+    y, made = _reduced(g, x, shape, axes)
     if g.op == "ReduceMin":
         y = g.power(y, scale=-1)
     elif g.op == "ReduceLogSumExp":
         y = g.layer("Log", y)
     elif g.op == "ReduceL2":
         y = g.power(y, power=0.5)
-    kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
-    g.give(g.reshape(y, kept, g.y_shape()))
+    g.give(g.reshape(y, made, g.y_shape()))
 
 
-def _reduced(g: Given, x: str, shape: Shape, axes: Sequence[int]) -> str:
-    """Return x with the size 1 along the axes."""
+def _reduced(g: Given, x: str, shape: Shape, axes: Sequence[int]) -> tuple[str, Sequence[int]]:
+    """Return the sums, means or largest numbers, and their shape: with size 1 along the axes, or without these."""
     last = list(range(axes[0], len(shape))) == list(axes)
     kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
     if g.op in ("ReduceMean", "ReduceMax", "ReduceMin") and len(shape) == 4 and list(axes) == [2, 3]:
         method = "AVE" if g.op == "ReduceMean" else "MAX"
-        return g.layer("Pooling", x, pooling_param={"pool": method, "global_pooling": True})
+        return g.layer("Pooling", x, pooling_param={"pool": method, "global_pooling": True}), kept
     if last and g.op in REDUCTIONS:
         y = g.layer("Reduction", x, reduction_param={"operation": REDUCTIONS[g.op], "axis": axes[0]})
-        return g.reshape(y, shape[:axes[0]], kept)
+        return y, shape[:axes[0]]
     g.refuse_if(0 in axes, "reduces the axis of the batch, which Caffe can do only together with all others")
     x = {"ReduceL1": lambda: g.layer("AbsVal", x), "ReduceL2": lambda: g.power(x, power=2),
          "ReduceSumSquare": lambda: g.power(x, power=2)}.get(g.op, lambda: x)()
@@ -61,7 +60,7 @@ def _reduced(g: Given, x: str, shape: Shape, axes: Sequence[int]) -> str:
         x = along(g, x, sizes, first, stop, "MAX" if largest else "AVE")
         sizes[first:stop] = [1] * (stop - first)
     count = int(np.prod([shape[axis] for axis in axes]))
-    return x if largest or g.op == "ReduceMean" else g.power(x, scale=count)
+    return (x if largest or g.op == "ReduceMean" else g.power(x, scale=count)), kept
 
 
 def _runs(axes: Sequence[int]) -> list[tuple[int, int]]:
@@ -86,9 +85,10 @@ def as_image(shape: Sequence[int], first: int, stop: int) -> list[int]:
 
 @reads("ArgMax", "ArgMin")
 def arg_max(g: Given) -> None:
-    """ArgMax; for ArgMin behind a Power that turns the sign. Of equal numbers Caffe takes the last, ONNX the first."""
+    """ArgMax; for ArgMin behind a Power that turns the sign. Of equal numbers Caffe takes the last, and ONNX the first
+    if `select_last_index` is not set.
+    """
     shape, axis = g.shape(), g.axis(g.attribute("axis", 0))
-    g.refuse_if(g.attribute("select_last_index", 0), "takes the last of equal numbers (select_last_index)")
     x = g.power(g.bottom(), scale=-1) if g.op == "ArgMin" else g.bottom()
     y = g.layer("ArgMax", x, argmax_param={"axis": axis})
     g.give(g.reshape(y, [*shape[:axis], 1, *shape[axis + 1:]], g.y_shape()))

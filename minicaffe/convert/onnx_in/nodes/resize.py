@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 
 from minicaffe.convert.onnx_in.given import Given, reads
+from minicaffe.convert.onnx_in.moving import map_axis
 from minicaffe.convert.onnx_in.nodes._windows import pair
 from minicaffe.convert.onnx_in.nodes.padding import repeated
-from minicaffe.convert.onnx_in.nodes.shapes import picked
-
-MOST_ROWS = 256  # rows or columns that are put together one by one
 
 
 @reads("Resize", "Upsample")
 def resize(g: Given) -> None:
     """Deconvolution where each pixel becomes a block, or where the size is multiplied by whole numbers and
     interpolated linearly; the edges are repeated first then. Pooling where each block becomes its mean. Interp, with
-    `--dialect`, where the corners stay (align_corners). Otherwise Slice and Concat, row by row, up to 256.
+    `--dialect`, where the corners stay (align_corners). Otherwise products with a matrix for each axis: InnerProduct
+    for the width, and for the height a 1 x 1 Convolution that takes the rows for channels.
     """
     old, new, mode = g.shape(), g.y_shape(), g.attribute("mode", "nearest")
     g.refuse_if(len(old) not in (3, 4) or old[:2] != new[:2],
@@ -36,6 +35,9 @@ def resize(g: Given) -> None:
 
 def _resized(g: Given, x: str, old: Sequence[int], new: Sequence[int], maps: Sequence[np.ndarray]) -> str:
     """Return x times the matrices of height and width, by layers that do just that."""
+    if all(_is_blocks(m) for m in maps) and g.may_write("Upsample"):
+        return g.layer("Upsample", x, upsample_param={
+            "scale_h": len(maps[0]) // maps[0].shape[1], "scale_w": len(maps[1]) // maps[1].shape[1]})
     if all(_is_blocks(m) for m in maps):
         return _by_deconvolution(g, x, old[1], [np.ones(len(m) // m.shape[1]) for m in maps],
                                  [len(m) // m.shape[1] for m in maps], [0, 0])
@@ -49,31 +51,8 @@ def _resized(g: Given, x: str, old: Sequence[int], new: Sequence[int], maps: Seq
         np.allclose(m, _matrix(np.linspace(0, m.shape[1] - 1, len(m)), m.shape[1]), atol=1e-5) for m in maps)
     if corners and g.may_write("Interp"):
         return g.layer("Interp", x, interp_param={"height": new[2], "width": new[3]})
-    if max(new[2:]) > MOST_ROWS:
-        words = f"resizes {old[2]}x{old[3]} to {new[2]}x{new[3]} by {g.attribute('mode', 'nearest')}"
-        if corners:
-            g.refuse_without("Interp", words)
-        g.refuse(f"{words}, which no layer of Caffe does, and single rows and columns would be too many",
-                 "resize to a whole multiple of the size, or linear with align_corners=True and --dialect pspnet")
-    for axis, m in ((2, maps[0]), (3, maps[1])):
-        x = _row_by_row(g, x, axis, m)
-    return x
-
-
-def _row_by_row(g: Given, x: str, axis: int, matrix: np.ndarray) -> str:
-    """Return x times a matrix that makes each row of one row or of two: Slice and Concat, and for two their sum."""
-    m, n = matrix.shape
-    if np.array_equal(matrix, np.eye(n)):
-        return x
-    left = np.argmax(matrix > 0, axis=1)
-    share = matrix[np.arange(m), left]
-    first = picked(g, x, axis, n, left)
-    if np.all(share == 1):
-        return first
-    second = picked(g, x, axis, n, np.minimum(left + 1, n - 1))
-    parts = [g.layer("Scale", part, [w], scale_param={"axis": axis})
-             for part, w in ((first, share), (second, 1 - share))]
-    return g.eltwise("SUM", parts)
+    y = map_axis(g, x, old, 2, maps[0])
+    return map_axis(g, y, [*old[:2], new[2], old[3]], 3, maps[1])
 
 
 def _map(g: Given, axis: int, mode: str) -> np.ndarray:
@@ -81,14 +60,17 @@ def _map(g: Given, axis: int, mode: str) -> np.ndarray:
     n, m = g.shape()[axis], g.y_shape()[axis]
     if n == m:
         return np.eye(n)
-    g.refuse_if(mode not in ("nearest", "linear"), f"resizes by {mode}, which no layer of Caffe does",
-                "export the model with mode nearest or bilinear")
+    g.refuse_if(mode not in ("nearest", "linear", "cubic"), f"has the mode {mode!r}, which is unknown")
+    g.refuse_if(mode == "cubic" and g.attribute("exclude_outside", 0),
+                "counts no pixels beyond the edge (exclude_outside)", "export the model with exclude_outside=0")
     old_version = g.op == "Upsample" or g.opset < 11
     how = g.attribute("coordinate_transformation_mode", "asymmetric" if old_version else "half_pixel")
     scale = _scale(g, axis, n, m)
     places = [_place(g, how, i, scale, n, m) for i in range(m)]
     if mode == "linear":
         return _matrix(np.array(places), n)
+    if mode == "cubic":
+        return _cubic(np.array(places), n, g.attribute("cubic_coeff_a", -0.75))
     return np.eye(n)[[min(max(_nearest(g, place, old_version), 0), n - 1) for place in places]]
 
 
@@ -104,23 +86,27 @@ def _scale(g: Given, axis: int, n: int, m: int) -> float:
     return given[axes.index(axis)] if axis in axes else 1.0
 
 
-def _place(g: Given, how: str, i: int, scale: float, n: int, m: int) -> float:
-    """Return the place in the old image from which pixel i of the new one comes."""
+def _place(g: Given, how: str, pixel: int, factor: float, n: int, m: int) -> Any:
+    """Return the place in the old image from which a pixel of the new one comes.
+
+    It is computed in float32, as other programs do: where a place is in the middle, the rounding decides.
+    """
+    i, scale = np.float32(pixel), np.float32(factor)
     if how == "asymmetric":
         return i / scale
     if how == "align_corners":
-        return i * (n - 1) / (m - 1) if m > 1 else 0.0
+        return i * np.float32(n - 1) / np.float32(m - 1) if m > 1 else 0.0
     if how == "half_pixel" or (how == "pytorch_half_pixel" and m > 1):
-        return (i + 0.5) / scale - 0.5
+        return (i + np.float32(0.5)) / scale - np.float32(0.5)
     if how == "pytorch_half_pixel":
         return 0.0
     if how == "half_pixel_symmetric":
-        offset = n / 2 * (1 - m / (n * scale))
-        return offset + (i + 0.5) / scale - 0.5
+        offset = n / 2 * (1 - m / (n * factor))
+        return np.float32(offset) + (i + np.float32(0.5)) / scale - np.float32(0.5)
     g.refuse(f"has the coordinate_transformation_mode {how}, which no layer of Caffe does")
 
 
-def _nearest(g: Given, place: float, old_version: bool) -> int:
+def _nearest(g: Given, place: Any, old_version: bool) -> int:
     how = g.attribute("nearest_mode", "floor" if old_version else "round_prefer_floor")
     return {"floor": lambda: math.floor(place), "ceil": lambda: math.ceil(place),
             "round_prefer_floor": lambda: math.ceil(place - 0.5),
@@ -149,6 +135,17 @@ def _matrix(places: np.ndarray, n: int) -> np.ndarray:
     """Return the matrix that interpolates linearly at these places of an axis of n pixels."""
     places = np.clip(places, 0, n - 1)
     return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(n)))
+
+
+def _cubic(places: np.ndarray, n: int, a: float) -> np.ndarray:
+    """Return the matrix that interpolates by cubic polynomials; beyond the edge, the pixel at the edge counts."""
+    matrix = np.zeros((len(places), n))
+    first = np.floor(places).astype(int)
+    for k in range(-1, 3):
+        t = np.abs(places - (first + k))
+        near, far = ((a + 2) * t - (a + 3)) * t * t + 1, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+        np.add.at(matrix, (np.arange(len(places)), (first + k).clip(0, n - 1)), np.where(t <= 1, near, far))
+    return matrix
 
 
 def _linear(g: Given, x: str, old: Sequence[int], factors: Sequence[int]) -> str:

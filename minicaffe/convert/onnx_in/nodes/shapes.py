@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minicaffe.convert.onnx_in.given import Given, reads
+from minicaffe.convert.onnx_in.moving import shuffle_channels, transpose
 
 
 @reads("Identity", "Dropout")
@@ -39,18 +40,20 @@ def reshape(g: Given) -> None:
 
 
 @reads("Transpose")
-def transpose(g: Given) -> None:
-    """Reshape where only axes of the size 1 move. Otherwise Permute or Transpose, with `--dialect`."""
+def turned(g: Given) -> None:
+    """Reshape where only axes of the size 1 move. Otherwise Slice, Reshape and Concat, which cut along one axis and
+    join the parts along another. `--dialect` writes Permute or Transpose.
+    """
     shape = g.shape()
-    order = g.ints("perm") or list(range(len(shape)))[::-1]
-    moving = [axis for axis in order if shape[axis] != 1 or axis == 0]
-    if moving == sorted(moving):
-        g.give(g.reshape(g.bottom(), shape, g.y_shape()))
-    elif g.may_write("Transpose"):
-        g.give(g.layer("Transpose", g.bottom(), transpose_param={"dim": order}))
-    else:
-        g.refuse_without("Permute", f"puts the axes of {shape} in the order {order}")
-        g.give(g.layer("Permute", g.bottom(), permute_param={"order": order}))
+    g.give(transpose(g, g.bottom(), shape, g.ints("perm") or list(range(len(shape)))[::-1]))
+
+
+@reads("ChannelShuffle")
+def channel_shuffle(g: Given) -> None:
+    """Slice, Reshape and Concat for the Reshape, Transpose and Reshape that mix the channels of groups. `--dialect`
+    writes ShuffleChannel.
+    """
+    g.give(shuffle_channels(g, g.bottom(), g.shape(), g.attribute("group")))
 
 
 @reads("Concat")
@@ -144,29 +147,25 @@ def expand(g: Given) -> None:
 @reads("DepthToSpace")
 def depth_to_space(g: Given) -> None:
     """Deconvolution with a filter that puts each channel at its place in the block."""
-    block, channels = g.attribute("blocksize"), g.y_shape()[1]
-    by_columns = g.attribute("mode", "DCR") == "CRD"
-    w = np.zeros((g.shape()[1], 1 if by_columns else channels, block, block))
-    for c in range(channels):
-        for i in range(block):
-            for j in range(block):
-                if by_columns:
-                    w[(c * block + i) * block + j, 0, i, j] = 1
-                else:
-                    w[(i * block + j) * channels + c, c, i, j] = 1
-    g.give(g.layer("Deconvolution", g.bottom(), [w], convolution_param={
-        "num_output": channels, "kernel_size": [block], "stride": [block], "bias_term": False,
-        **({"group": channels} if by_columns else {})}))
+    _move(g, "Deconvolution", g.y_shape()[1])
 
 
 @reads("SpaceToDepth")
 def space_to_depth(g: Given) -> None:
     """Convolution with a filter that takes each channel from its place in the block."""
-    block, channels = g.attribute("blocksize"), g.shape()[1]
-    w = np.zeros((channels * block * block, channels, block, block))
-    for c in range(channels):
-        for i in range(block):
-            for j in range(block):
-                w[(i * block + j) * channels + c, c, i, j] = 1
-    g.give(g.layer("Convolution", g.bottom(), [w], convolution_param={
-        "num_output": len(w), "kernel_size": [block], "stride": [block], "bias_term": False}))
+    _move(g, "Convolution", g.shape()[1])
+
+
+def _move(g: Given, type: str, channels: int) -> None:
+    """Add a layer between `channels` channels and as many for each place in a block of pixels.
+
+    In the mode CRD the places follow each other among the many channels, and in DCR the channels do.
+    """
+    block, by_columns = g.attribute("blocksize"), g.attribute("mode", "DCR") == "CRD"
+    w = np.zeros((channels * block * block, 1 if by_columns else channels, block, block))
+    for k in range(len(w)):
+        place, c = (k % block ** 2, 0) if by_columns else (k // channels, k % channels)
+        w[k, c, place // block, place % block] = 1
+    g.give(g.layer(type, g.bottom(), [w], convolution_param={
+        "num_output": channels if type == "Deconvolution" else len(w), "kernel_size": [block], "stride": [block],
+        "bias_term": False, **({"group": channels} if by_columns and channels > 1 else {})}))

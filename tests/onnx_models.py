@@ -1,13 +1,13 @@
 """Make small ONNX models, read them as nets, and compare both in numbers, for tests."""
 
 import numpy as np
+import pytest
 from extras import needs
 
 from minicaffe.convert import onnx_package
-from minicaffe.convert.onnx_in.net import filled, net_of
+from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_in.reading import input_shapes, widen
-from minicaffe.net import Net
-from minicaffe.proto import TEST
+from minicaffe.errors import MinicaffeError
 
 TOLERANCE = 1e-5  # of the largest number of an output
 OPSET = 18
@@ -47,7 +47,7 @@ def assert_reads(model, dialect="", batch=None, shapes=None, inputs=None, tolera
     widen(model)
     sizes = input_shapes(model, batch, shapes or {})
     draft = net_of(model, sizes, dialect)
-    net = Net(filled(draft), TEST)
+    net = runnable(draft)
     draw = np.random.default_rng(1)
     given = {name: np.asarray((inputs or {}).get(name, draw.standard_normal(size)), np.float32)
              for name, size in sizes.items()}
@@ -65,7 +65,20 @@ def assert_reads(model, dialect="", batch=None, shapes=None, inputs=None, tolera
 
 def read_one(op, *shapes, constants=(), dialect="", opset=OPSET, outputs=("y",), **attributes):
     """Compare a model of one node: its first inputs have these shapes, the others are constants (None: left out)."""
+    return assert_reads(one(op, *shapes, constants=constants, opset=opset, outputs=outputs, **attributes), dialect)
+
+
+def one(op, *shapes, constants=(), opset=OPSET, outputs=("y",), **attributes):
+    """The ModelProto for `read_one`."""
     inputs = {f"x{k}": shape for k, shape in enumerate(shapes)}
     stored = {f"c{k}": array for k, array in enumerate(constants) if array is not None}
     names = [*inputs, *[f"c{k}" if array is not None else "" for k, array in enumerate(constants)]]
-    return assert_reads(model_of([node(op, names, outputs, **attributes)], inputs, outputs, stored, opset), dialect)
+    return model_of([node(op, names, outputs, **attributes)], inputs, outputs, stored, opset)
+
+
+def refusal(op, *shapes, dialect="", **given):
+    """What is said where a model of one node is refused; the arguments are those of `read_one`."""
+    model = one(op, *shapes, **given)
+    with pytest.raises(MinicaffeError) as caught:
+        net_of(model, input_shapes(model, None, {}), dialect)
+    return str(caught.value)
