@@ -5,6 +5,7 @@
     lint.md        the rules of lint
     loss.html      one loss in five versions, from loss_page/
     leaving.md     its tables alone: what each layer type becomes in another format
+    entering.md    its tables alone: what each operator of ONNX becomes
 
 It also brings the labels 'Computed' of the datasheets up to date, which follow from the code.
 """
@@ -23,6 +24,8 @@ from gallery import DrawingError, layers_page
 from loss_page import build as loss_page
 
 from minicaffe import lint
+from minicaffe.convert.onnx_in import net as _onnx_readers  # noqa: F401 - registers them
+from minicaffe.convert.onnx_in.given import READERS as ONNX_READERS
 from minicaffe.convert.onnx_out import model as _onnx_writers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_out.given import WRITERS as ONNX_WRITERS
 from minicaffe.layer import layer_class, registered_types
@@ -100,7 +103,27 @@ def with_tables(page: str) -> str:
         tables += [f"### {family.capitalize()} layers\n", "| type | in ONNX |\n|---|---|", *lines, ""] if lines else []
     if without:
         tables += [f"Without a form in ONNX: {', '.join(without)}.\n"]
-    written = "\n".join(tables)
+    return _between_marks(page, "\n".join(tables))
+
+
+ENTERING_TARGET = TARGET.with_name("entering.md")
+
+
+def with_operators(page: str) -> str:
+    """Return the page about models that enter, with tables that say what the readers' docstrings say."""
+    families: dict[str, dict[str, list[str]]] = {}  # the file of the readers -> what operators become -> these
+    for op in sorted(ONNX_READERS):
+        family = ONNX_READERS[op].__module__.rsplit(".", 1)[-1]
+        families.setdefault(family, {}).setdefault(first_paragraph(ONNX_READERS[op]), []).append(op)
+    tables = []
+    for family in sorted(families):
+        lines = [f"| {', '.join(ops)} | {_cell(what)} |" for what, ops in families[family].items()]
+        tables += [f"### {family.capitalize()}\n", "| operator | in Caffe |\n|---|---|", *lines, ""]
+    return _between_marks(page, "\n".join(tables))
+
+
+def _between_marks(page: str, written: str) -> str:
+    """Return a page with its generated part written anew."""
     return re.sub(r"(make docs`.*?-->\n).*(<!-- end -->)", lambda found: f"{found[1]}\n{written}\n{found[2]}", page,
                   flags=re.DOTALL)
 
@@ -194,6 +217,7 @@ if __name__ == "__main__":
         raise SystemExit(f"error: {error}") from None
     for target, text in ((TARGET, generate()), (DRAWN_TARGET, drawn), (LINT_TARGET, generate_lint()),
                          (loss_page.TARGET, loss_page.build()),
-                         (LEAVING_TARGET, with_tables(LEAVING_TARGET.read_text(encoding="utf-8")))):
+                         (LEAVING_TARGET, with_tables(LEAVING_TARGET.read_text(encoding="utf-8"))),
+                         (ENTERING_TARGET, with_operators(ENTERING_TARGET.read_text(encoding="utf-8")))):
         target.write_text(text, encoding="utf-8")
         print(f"wrote {target}")

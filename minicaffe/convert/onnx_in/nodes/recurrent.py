@@ -1,0 +1,103 @@
+"""LSTM."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe.convert.onnx_in.given import Given, reads
+from minicaffe.convert.onnx_in.nodes.shapes import picked
+
+GATES = [0, 2, 1, 3]  # ONNX has i, o, f, c, and Caffe i, f, o, g
+
+
+@reads("LSTM")
+def lstm(g: Given) -> None:
+    """LSTM, which begins anew at the first step of each batch. For the direction reverse or bidirectional Slice and
+    Concat turn the sequence round, step by step. `--dialect ctpn` writes Reverse.
+    """
+    _check(g)
+    steps = g.shape()[0]
+    x, cont = g.bottom(), _continues(g)
+    made = []
+    for k, direction in enumerate({"bidirectional": ("forward", "reverse")}.get(
+            g.attribute("direction", "forward"), (g.attribute("direction", "forward"),))):
+        backwards = direction == "reverse"
+        given = _turned(g, x, steps) if backwards else x
+        tops = _run(g, k, given, cont)
+        last = g.cut(tops[0], 0, steps - 1, steps, steps) if _is_read(g, 1) else ""
+        y = _turned(g, tops[0], steps) if backwards and _is_read(g, 0) else tops[0]
+        made.append([y, last, tops[-1]])
+    if _is_read(g, 0):
+        each = [g.layer("Reshape", y[0], reshape_param={"shape": {"dim": [1]}, "axis": 1, "num_axes": 0}) for y in made]
+        g.give(g.concat(each, 1), 0)
+    for t in (1, 2):
+        if _is_read(g, t):
+            g.give(g.concat([y[t] for y in made], 0), t)
+
+
+def _turned(g: Given, x: str, steps: int) -> str:
+    """Return a sequence from its end to its beginning."""
+    if g.may_write("Reverse"):
+        return g.layer("Reverse", x, reverse_param={"axis": 0})
+    return picked(g, x, 0, steps, range(steps - 1, -1, -1))
+
+
+def _is_read(g: Given, t: int) -> bool:
+    """Return whether something reads output t."""
+    return t < len(g.y) and bool(g.y[t]) and (bool(g.graph.readers(g.y[t])) or g.y[t] in g.graph.outputs)
+
+
+def _check(g: Given) -> None:
+    """Refuse what Caffe's LSTM cannot do."""
+    g.refuse_if(g.attribute("layout", 0), "has the batch as its first axis (layout)", "export the model with layout 0")
+    usual = ["Sigmoid", "Tanh", "Tanh"]
+    g.refuse_if(g.attribute("activations", usual) not in (usual, usual * 2),
+                f"has the activations {g.attribute('activations')}, and Caffe's LSTM {usual}")
+    g.refuse_if(g.attribute("clip", 0), "has clip, and Caffe's LSTM has not")
+    g.refuse_if(g.attribute("input_forget", 0), "has input_forget, and Caffe's LSTM has not")
+    g.refuse_if(g.has(7) and np.any(g.constant(7, "peepholes")), "has peepholes, and Caffe's LSTM has not")
+    shorter = g.has(4) and np.any(g.constant(4, "the lengths of sequences") != g.shape()[0])
+    g.refuse_if(shorter, "has sequences of several lengths")
+
+
+def _continues(g: Given) -> str:
+    """Return the blob (T, N) that says where a sequence continues: 0 for the first step, 1 for the others.
+
+    It is made of x, so that it has the right shape for every batch size.
+    """
+    zeros = g.layer("Reduction", g.bottom(), suffix="zeros", reduction_param={"axis": 2, "coeff": 0})
+    first = np.ones(g.shape()[0])
+    first[0] = 1 if _has_states(g) else 0
+    return g.layer("Bias", zeros, [first], suffix="cont", bias_param={"axis": 0})
+
+
+def _has_states(g: Given) -> bool:
+    """Return whether the states before the first step are given, or those after the last one are read."""
+    given = any(g.has(k) and not (g.is_constant(k) and not g.constant(k).any()) for k in (5, 6))
+    return given or _is_read(g, 2)
+
+
+def _run(g: Given, k: int, x: str, cont: str) -> list[str]:
+    """Add the LSTM of direction k. Return the blob of all outputs and, where they are exposed, those of the states."""
+    w, r = g.constant(1, "weights")[k], g.constant(2, "weights")[k]
+    size = r.shape[1]
+    both = g.constant(3, "a bias")[k] if g.has(3) else np.zeros(8 * size)
+    blobs = [_in_our_order(w), _in_our_order(both[:4 * size] + both[4 * size:]), _in_our_order(r)]
+    param = {"num_output": size}
+    if not _has_states(g):
+        return g.layers("LSTM", [x, cont], 1, blobs, "lstm", recurrent_param=param)
+    states = [_state(g, j, k, size) for j in (5, 6)]
+    return g.layers("LSTM", [x, cont, *states], 3, blobs, "lstm", recurrent_param={**param, "expose_hidden": True})
+
+
+def _state(g: Given, j: int, k: int, size: int) -> str:
+    """Return the blob (1, N, D) with the state of direction k before the first step."""
+    if not g.has(j):
+        return g.parameter(np.zeros((1, g.shape()[1], size)), "state")
+    directions = g.shape(j)[0]
+    return g.cut(g.bottom(j), 0, k, k + 1, directions) if directions > 1 else g.bottom(j)
+
+
+def _in_our_order(w: np.ndarray) -> np.ndarray:
+    """Return weights with the gates in Caffe's order."""
+    return w.reshape(4, -1, *w.shape[1:])[GATES].reshape(w.shape)

@@ -1,0 +1,69 @@
+"""Sequences of nodes that Caffe says in another way than node by node: found in a Graph, and put together as one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from minicaffe.convert.onnx_in.graph import Graph, Node
+
+Pattern = Callable[[Graph, Node], Node | None]
+
+PATTERNS: defaultdict[str, list[Pattern]] = defaultdict(list)
+
+
+def ends_with(*ops: str) -> Callable[[Pattern], Pattern]:
+    """Register a function that is given each node of these operators, and looks at the nodes before it.
+
+    It returns the Node to put in its place, or None where there is nothing to put together. It leaves alone the nodes
+    before it. They are removed if nothing else reads what they make.
+    """
+    def add(function: Pattern) -> Pattern:
+        for op in ops:
+            PATTERNS[op].append(function)
+        return function
+    return add
+
+
+def simplify(graph: Graph) -> None:
+    """Apply all patterns until none is found any more."""
+    found = True
+    while found:
+        found = False
+        for node in list(graph.nodes):
+            for pattern in PATTERNS.get(node.op, ()):
+                new = pattern(graph, node)
+                if new is not None:
+                    graph.replace([node], new)
+                    found = True
+                    break
+        graph.remove_unread()
+
+
+# --- what patterns ask of a graph --------------------------------------------------------------------------
+
+
+def made_by(graph: Graph, value: str, *ops: str) -> Node | None:
+    """Return the node that makes a value, if its operator is one of these."""
+    node = graph.maker(value)
+    return node if node is not None and node.op in ops and not node.domain else None
+
+
+def number(graph: Graph, value: str) -> float | None:
+    """Return the number that a constant holds; None where it is not constant, or holds several different ones."""
+    array = graph.constants.get(value)
+    return float(array.flat[0]) if array is not None and array.size and np.all(array == array.flat[0]) else None
+
+
+def both_ways(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield the two inputs of a node in which their order does not matter, in both orders."""
+    a, b = node.inputs
+    yield a, b
+    yield b, a
+
+
+def instead(node: Node, op: str, inputs: list[str], **attributes: object) -> Node:
+    """Return a node that makes what another one makes."""
+    return Node(op, node.path, inputs, node.outputs, attributes, scope=node.scope)
