@@ -5,11 +5,9 @@ import pytest
 from extras import needs
 
 from minicaffe.convert import onnx_package
-from minicaffe.convert.onnx_in.net import filled, net_of
+from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_in.reading import input_shapes, widen
 from minicaffe.errors import MinicaffeError
-from minicaffe.net import Net
-from minicaffe.proto import TEST
 
 TOLERANCE = 1e-5  # of the largest number of an output
 OPSET = 18
@@ -49,7 +47,7 @@ def assert_reads(model, dialect="", batch=None, shapes=None, inputs=None, tolera
     widen(model)
     sizes = input_shapes(model, batch, shapes or {})
     draft = net_of(model, sizes, dialect)
-    net = Net(filled(draft), TEST)
+    net = runnable(draft)
     draw = np.random.default_rng(1)
     given = {name: np.asarray((inputs or {}).get(name, draw.standard_normal(size)), np.float32)
              for name, size in sizes.items()}

@@ -275,6 +275,12 @@ def test_lstm(direction, outputs, begins):
     assert assert_reads(model).count("LSTM") == directions
 
 
+def test_lstm_backwards_in_a_dialect():
+    model = one("LSTM", (3, 2, 4), constants=[floats(1, 20, 4), floats(1, 20, 5)], hidden_size=5, direction="reverse")
+
+    assert assert_reads(model, dialect="ctpn").count("Reverse") == 2
+
+
 # --- there and back -------------------------------------------------------------------------------------------------
 
 INPUT = "layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 2 dim: 6 dim: 9 dim: 7 } } } "

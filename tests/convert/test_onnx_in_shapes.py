@@ -145,6 +145,12 @@ def test_resize_by_one_layer(given, scales, types):
     assert read_one("Resize", (2, 3, 6, 8), constants=[None, np.array([1, 1, *scales], np.float32)], **given) == types
 
 
+def test_resize_in_a_dialect():
+    scales = [None, np.array([1, 1, 2, 3], np.float32)]
+
+    assert read_one("Resize", (2, 3, 5, 7), constants=scales, dialect="mobilenet-yolo") == ["Upsample"]
+
+
 def test_resize_of_one_pixel():
     read_one("Resize", (2, 3, 1, 1), constants=[None, np.array([1, 1, 4, 3], np.float32)], mode="linear")
 

@@ -9,9 +9,7 @@ from onnx_models import assert_reads
 
 from minicaffe.convert import onnx_package
 from minicaffe.convert.onnx_in import reading
-from minicaffe.convert.onnx_in.net import filled, net_of
-from minicaffe.net import Net
-from minicaffe.proto import TEST
+from minicaffe.convert.onnx_in.net import net_of, runnable
 
 MODELS = Path(__file__).parent / "torch_models"
 OF_VERSION_1 = {"BatchNorm", "Concat", "Convolution", "Deconvolution", "Eltwise", "Flatten", "InnerProduct", "Pooling",
@@ -37,7 +35,7 @@ def test_free_batch(name, exporter):
     """What was read for one sample runs for five."""
     needs("onnxruntime")
     model = load(name, exporter)
-    net = Net(filled(net_of(model, reading.input_shapes(model, None, {}))), TEST)
+    net = runnable(net_of(model, reading.input_shapes(model, None, {})))
     image = np.random.default_rng(3).standard_normal((5, *net.blobs["image"].shape[1:])).astype(np.float32)
     net.blobs["image"].reshape(*image.shape)
     net.reshape()

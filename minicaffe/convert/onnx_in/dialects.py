@@ -7,13 +7,13 @@ ROUND_MODE = "Pooling with round_mode"
 
 TYPES: dict[str, frozenset[str]] = {
     "bvlc": frozenset({"Clip", "Swish", ROUND_MODE}),
-    "ssd": frozenset({"Permute", "Normalize"}),
-    "refinedet": frozenset({"Permute", "Normalize"}),
+    "ssd": frozenset({"Permute"}),
+    "refinedet": frozenset({"Permute"}),
     "pspnet": frozenset({"Interp"}),
-    "jolibrain": frozenset({"Permute", "Normalize", "Interp", "ReLU6"}),
-    "mobilenet-yolo": frozenset({"Permute", "Normalize", "ReLU6", "Upsample"}),
+    "jolibrain": frozenset({"Permute", "Interp", "ReLU6"}),
+    "mobilenet-yolo": frozenset({"Permute", "ReLU6", "Swish", "Upsample"}),
     "ctpn": frozenset({"Transpose", "Reverse"}),
-    "ncnn": frozenset({"Permute", "Normalize", "Interp", "ShuffleChannel", "Swish", "Clip", "ReLU6"}),
+    "ncnn": frozenset({"Permute", "Interp", "ShuffleChannel", "ReLU6"}),
 }
 
 

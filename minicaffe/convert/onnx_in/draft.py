@@ -50,7 +50,7 @@ class Draft:
         made = [name] if tops == 1 else [self.free_name(f"{name}.{k}") for k in range(tops)]
         self.net.layer.add(name=name, type=type, bottom=list(bottoms), top=made, **fields)
         if blobs:
-            self.weights[name] = [np.ascontiguousarray(blob, np.float32) for blob in blobs]
+            self.weights[name] = [np.asarray(blob, np.float32, order="C") for blob in blobs]
         return made
 
     def finish(self, outputs: dict[str, str]) -> None:

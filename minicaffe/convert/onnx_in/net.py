@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from minicaffe.convert.onnx_in import joins as _patterns  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in import nodes as _readers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in.draft import Draft
@@ -18,6 +16,9 @@ from minicaffe.convert.onnx_in.names import layer_names
 from minicaffe.convert.onnx_in.patterns import simplify
 from minicaffe.errors import LayerError, NetError
 from minicaffe.log import plural
+from minicaffe.net import Net
+from minicaffe.net.copy_weights import Stored
+from minicaffe.proto import TEST
 
 MOST_SHOWN = 20  # errors in one message
 
@@ -37,7 +38,7 @@ def net_of(model: Any, shapes: Mapping[str, Sequence[int]], dialect: str = "") -
 
 def draft_of(graph: Graph, dialect: str) -> Draft:
     """Write the layers of a graph."""
-    draft = Draft(graph.name or "net")
+    draft = Draft(graph.name)
     draft.take([*graph.inputs, *graph.outputs])
     blobs = {}  # value -> the blob that holds it
     for name in graph.inputs:
@@ -77,13 +78,8 @@ def all_in_one(errors: Sequence[LayerError]) -> LayerError:
     return LayerError(f"Caffe cannot say {plural(len(errors), 'node')} of this model:\n    " + "\n    ".join(lines))
 
 
-def filled(draft: Draft) -> Any:
-    """Return the NetParameter of a draft with the weights in it."""
-    net = type(draft.net)()
-    net.CopyFrom(draft.net)
-    for layer in net.layer:
-        for blob in draft.weights.get(layer.name, []):
-            stored = layer.blobs.add()
-            stored.shape.dim[:] = blob.shape
-            stored.data[:] = np.ravel(blob)
+def runnable(draft: Draft) -> Net:
+    """Return the Net of a draft, with its weights."""
+    net = Net(draft.net, TEST)
+    net.copy_trained_from(Stored(["the model"], [("", draft.layers())]), strict=True)
     return net

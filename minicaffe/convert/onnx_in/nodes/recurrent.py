@@ -13,7 +13,7 @@ GATES = [0, 2, 1, 3]  # ONNX has i, o, f, c, and Caffe i, f, o, g
 @reads("LSTM")
 def lstm(g: Given) -> None:
     """LSTM, which begins anew at the first step of each batch. For the direction reverse or bidirectional Slice and
-    Concat turn the sequence round, step by step.
+    Concat turn the sequence round, step by step. `--dialect ctpn` writes Reverse.
     """
     _check(g)
     steps = g.shape()[0]
@@ -22,11 +22,10 @@ def lstm(g: Given) -> None:
     for k, direction in enumerate({"bidirectional": ("forward", "reverse")}.get(
             g.attribute("direction", "forward"), (g.attribute("direction", "forward"),))):
         backwards = direction == "reverse"
-        turned = range(steps - 1, -1, -1)
-        given = picked(g, x, 0, steps, turned) if backwards else x
+        given = _turned(g, x, steps) if backwards else x
         tops = _run(g, k, given, cont)
         last = g.cut(tops[0], 0, steps - 1, steps, steps) if _is_read(g, 1) else ""
-        y = picked(g, tops[0], 0, steps, turned) if backwards and _is_read(g, 0) else tops[0]
+        y = _turned(g, tops[0], steps) if backwards and _is_read(g, 0) else tops[0]
         made.append([y, last, tops[-1]])
     if _is_read(g, 0):
         each = [g.layer("Reshape", y[0], reshape_param={"shape": {"dim": [1]}, "axis": 1, "num_axes": 0}) for y in made]
@@ -34,6 +33,13 @@ def lstm(g: Given) -> None:
     for t in (1, 2):
         if _is_read(g, t):
             g.give(g.concat([y[t] for y in made], 0), t)
+
+
+def _turned(g: Given, x: str, steps: int) -> str:
+    """Return a sequence from its end to its beginning."""
+    if g.may_write("Reverse"):
+        return g.layer("Reverse", x, reverse_param={"axis": 0})
+    return picked(g, x, 0, steps, range(steps - 1, -1, -1))
 
 
 def _is_read(g: Given, t: int) -> bool:

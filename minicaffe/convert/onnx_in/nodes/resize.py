@@ -35,6 +35,9 @@ def resize(g: Given) -> None:
 
 def _resized(g: Given, x: str, old: Sequence[int], new: Sequence[int], maps: Sequence[np.ndarray]) -> str:
     """Return x times the matrices of height and width, by layers that do just that."""
+    if all(_is_blocks(m) for m in maps) and g.may_write("Upsample"):
+        return g.layer("Upsample", x, upsample_param={
+            "scale_h": len(maps[0]) // maps[0].shape[1], "scale_w": len(maps[1]) // maps[1].shape[1]})
     if all(_is_blocks(m) for m in maps):
         return _by_deconvolution(g, x, old[1], [np.ones(len(m) // m.shape[1]) for m in maps],
                                  [len(m) // m.shape[1] for m in maps], [0, 0])
