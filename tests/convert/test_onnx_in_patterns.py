@@ -8,10 +8,8 @@ from onnx_models import assert_reads, model_of, node
 from minicaffe.convert import onnx_package
 from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.folding import graph_of
-from minicaffe.convert.onnx_in.net import filled, net_of
+from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_in.patterns import simplify
-from minicaffe.net import Net
-from minicaffe.proto import TEST
 
 DRAW = np.random.default_rng(11)
 
@@ -209,7 +207,7 @@ def test_sequence_with_the_batch_first_runs_at_other_sizes():
              node("Squeeze", ["h", "one"], ["s"]), node("Transpose", ["s"], perm=[1, 0, 2])]
     model = model_of(nodes, {"x": ("batch", 5, 4)}, constants={"w": floats(1, 12, 4), "r": floats(1, 12, 3),
                                                                "one": ints(1)})
-    net = Net(filled(net_of(model, reading.input_shapes(model, None, {}))), TEST)
+    net = runnable(net_of(model, reading.input_shapes(model, None, {})))
     x = floats(6, 5, 4)
     net.blobs["x"].reshape(*x.shape)
     net.reshape()
