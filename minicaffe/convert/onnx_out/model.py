@@ -9,6 +9,7 @@ from minicaffe.convert.onnx_out import layers as _writers  # noqa: F401 - regist
 from minicaffe.convert.onnx_out.fold import fold
 from minicaffe.convert.onnx_out.given import WRITERS, Given
 from minicaffe.convert.onnx_out.graph import Batch, Graph, Size
+from minicaffe.convert.onnx_out.tidy import compute_constants, drop_unread
 from minicaffe.errors import LayerError, MinicaffeError
 from minicaffe.net import Net
 
@@ -114,6 +115,8 @@ class _Writing:
         for name in outputs:
             value = now[last[name]]
             put_out[self._output(name, new.get(value, value), put_out)] = self._size_of(last[name])
+        compute_constants(self.graph, put_out)
+        drop_unread(self.graph, put_out)
         ranks = {new.get(value, value): len(self.shapes[t]) for values, tops in
                  zip(self.values, net.wiring.tops, strict=True) for value, t in zip(values, tops, strict=True)}
         fold(self.graph, put_out, ranks, into_weights)
