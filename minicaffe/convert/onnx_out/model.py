@@ -79,8 +79,8 @@ class _Writing:
         self.graph = Graph()
         self.shapes = _shapes(net)
         others = _shapes(larger or net)
-        self.by_batch = {b: _differing(one, others[b]) for b, one in self.shapes.items()}
-        self.open = dict(self.by_batch)
+        self.open = {b: _differing(one, others[b]) for b, one in self.shapes.items()}
+        self.by_numbers: dict[int, frozenset[int]] = dict.fromkeys(self.shapes, frozenset())  # the others by the batch
         self.larger = larger
         self.graph.batch = self._batch()
         self.values = self._value_names()
@@ -158,6 +158,7 @@ class _Writing:
         These are the axes that grow where the layers behind it are asked for shapes with one row more.
         """
         self.larger = net = self.larger or Net(self.net.param, self.net.phase, shapes_only=True)
+        before = _shapes(net)
         for t, axis in opened:
             shape = list(net.tops[i][t].shape)
             shape[axis] += 1
@@ -166,6 +167,7 @@ class _Writing:
             layer.Reshape(bottom, top)
         others = _shapes(net)
         self.open = {b: now | _differing(self.shapes[b], others[b]) for b, now in self.open.items()}
+        self.by_numbers = {b: now | _differing(before[b], others[b]) for b, now in self.by_numbers.items()}
 
     def _output(self, name: str, value: str, others: Container[str]) -> str:
         """Return the name of an output. A value that has another name is copied, and so is an input that is put out."""
@@ -180,11 +182,12 @@ class _Writing:
 
     def _size_of(self, b: int) -> list[Size]:
         """Return the shape of a blob, with the open sizes as names."""
-        free, batch = self.open[b], self.graph.batch
-        one = (batch is not None and free == self.by_batch[b] and len(free) == 1
-               and self.shapes[b][next(iter(free))] == batch.size)
-        return [(BATCH if one else f"{BATCH}_{self.net.wiring.blob_names[b]}_{axis}") if axis in free else size
-                for axis, size in enumerate(self.shapes[b])]
+        batch, name, shape = self.graph.batch, self.net.wiring.blob_names[b], self.shapes[b]
+        grows = self.open[b] - self.by_numbers[b]
+        one = batch is not None and len(grows) == 1 and shape[next(iter(grows))] == batch.size
+        names = {axis: BATCH if one else f"{BATCH}_{name}_{axis}" for axis in grows}
+        names.update({axis: f"{name}_{axis}" for axis in self.by_numbers[b]})
+        return [names.get(axis, size) for axis, size in enumerate(shape)]
 
     def _batch(self) -> Batch | None:
         """Return the open axis of the first input that has one."""
