@@ -335,6 +335,25 @@ def spoil(monkeypatch, by):
     monkeypatch.setitem(WRITERS, "Softmax", wrong)
 
 
+@pytest.mark.parametrize(("by", "holds"), [(1e-6, True), (1e-3, False)])
+def test_a_choice_between_nearly_equal_numbers(capsys, monkeypatch, by, holds):
+    """Rounding decides which of three equal numbers is the largest; then each stage is compared by itself."""
+    needs("onnxruntime")
+    monkeypatch.setitem(WRITERS, "ReLU", lambda g: g.node("Add", [g.x[0], g.floats("noise", [by, 0, 0])], g.y))
+    files = save(inputs(x=(5, 3)) + layer("Power", "x", "one", "power_param { scale: 0 shift: 1 }")
+                 + layer("ReLU", "one", "r") + layer("ArgMax", "r", "a", "argmax_param { axis: 1 }"))
+    status = main(["convert", *files, "out.onnx"])
+    said = capsys.readouterr()
+    assert status == (0 if holds else 1)
+    if holds:
+        before, after = said.out.split("proved in onnxruntime stage by stage")
+        assert "'a': the largest difference is 2, or 1.0e+00 of the range" in before
+        assert "'a': the largest difference is 0" in after
+        assert re.search(r"'r': the largest difference is (9.5|1)\S*e-0\d", after)
+    else:
+        assert "the model gives other numbers than the net: 'a': the largest difference is 2" in said.err
+
+
 def test_a_model_that_gives_other_numbers_is_not_written(capsys, monkeypatch, folder):
     """And a file that was there stays."""
     needs("onnxruntime")
