@@ -116,7 +116,7 @@ def run_on(net: Net, kind: str, inputs: Arrays, outputs: Sequence[str]) -> Run:
         net.blobs[name].data[...] = values
     given = {name: net.blobs[name].data.copy() for name in net.inputs}
     for layer in net.layers:
-        for state in getattr(layer, "states", ()) if layer.recurrent else ():
+        for state in getattr(layer, "states", ()):
             state.data[...] = 0  # a recurrent layer would go on from the run before, which another program does not
     net.forward()
     return Run(kind, given, {name: net.blobs[name].data.copy() for name in outputs})
