@@ -30,7 +30,9 @@ def _sizes(size: str) -> list[int]:
 
 
 def _sequences(layers: list[Any]) -> list[int]:
-    """Return [T, N], the time steps and sequences that an Input gives to a recurrent layer; [] where there is none."""
+    """Return [T, N], the time steps and sequences that an Input gives to a recurrent layer, or a layer that says where
+    sequences begin; [] where there is none.
+    """
     known = registered_types()  # an unknown type is not looked for in installed packages: --no-python may forbid that
     names = {layer.bottom[1] for layer in layers
              if len(layer.bottom) > 1 and layer.type in known and layer_class(layer.type).recurrent}
@@ -39,6 +41,10 @@ def _sequences(layers: list[Any]) -> list[int]:
         for top, shape in zip(layer.top, shapes * len(layer.top) if len(shapes) == 1 else shapes, strict=False):
             if top in names and len(shape) == 2:
                 return shape
+        if names.intersection(layer.top):
+            for data in _params(layer):
+                if hasattr(data, "time_step"):
+                    return [data.time_step, data.batch_size]
     return []
 
 
@@ -70,9 +76,11 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
     """
     for shape in _shapes(layer):
         if batch and shape.dim:
-            # What a recurrent layer reads is (T, N, ...): its first axis is time, and the batch is the second.
-            axis = 1 if sequences and list(shape.dim[:2]) == sequences else 0
-            shape.dim[axis] = batch
+            # What a recurrent layer reads is (T, N, ...): its first axis is time, and the batch is the second. States
+            # before the first step are (1, N, D).
+            begin = list(shape.dim[:2])
+            states = len(shape.dim) == 3 and begin == [1, *sequences[1:]]
+            shape.dim[1 if sequences and (states or begin == sequences) else 0] = batch
         if len(shape.dim) == 4:  # images; an empty size leaves them as they are
             shape.dim[4 - len(size):] = size
     for data in _params(layer):

@@ -112,6 +112,15 @@ def test_one_step(type_):
     same_for(lambda N: net(type_, N, exposed=True, steps=1))
 
 
+@pytest.mark.parametrize("text", [net("LSTM", 2), net("RNN", 2, exposed=True), net("LSTM", 2, indicator(2))])
+def test_the_batch_is_the_second_axis(text):
+    """A free batch size is found without being told which axis it is."""
+    model = exported(text)[1]
+
+    assert [[size.dim_param or size.dim_value for size in one.type.tensor_type.shape.dim]
+            for one in model.graph.output][-1] == [T, "batch", D]
+
+
 @pytest.mark.parametrize("type_", ["LSTM", "RNN"])
 def test_refuses_states_that_would_be_lost(type_):
     with pytest.raises(LayerError, match=f"'l' \\({type_}\\) goes on in each run with the states of the run") as error:
