@@ -134,6 +134,7 @@ def boxes_of(*boxes):
     ([(0, 0, 2, 2), (2, 2, 0, 0)], 2),  # the second one is turned round, and has no area
     ([(2, 0, 0, 2), (2, 0, 0, 2), (0, 0, 2, 2)], 3),
     ([(0, 0, 0, 2), (0, 0, 0, 2)], 2),
+    ([(-np.inf, -np.inf, np.inf, np.inf), (-np.inf, -np.inf, np.inf, np.inf), (0, 0, 2, 2)], 2),
     ([(0, 0, 2, 2), (np.nan, 0, 2, 2), (0, 0, 2, 2)], 2)])
 def test_overlaps_at_their_limits(boxes, kept):
     """What NonMaxSuppression calls an overlap is what we call one."""

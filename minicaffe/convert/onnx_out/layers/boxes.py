@@ -6,8 +6,9 @@ stands by image, then class, then score. Two things differ:
 
 - A box whose far corner lies before its near one is turned round there, and has no area here. `without_negative_sizes`
   makes both agree.
-- Where two boxes reach to infinity, their overlap is no number. Then it keeps both, and we keep the first. Only nets
-  that are not trained have such boxes.
+- Where two boxes reach to infinity, as those of a net that is not trained do, their overlap is no number. Then it
+  keeps both, and we keep the first. So corners are limited to ±FAR for it. Boxes that reach there in one direction
+  alone may still be kept, where we leave them out.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from minicaffe.convert.onnx_out.given import Given
 from minicaffe.convert.onnx_out.layers._parts import needs_fixed
 
+FAR = 1e18  # the area of a box with such corners is still a number of float32
 LOWEST = float(np.finfo(np.float32).min)  # the score of a box that is not looked at
 
 
@@ -65,7 +67,8 @@ def suppressed(g: Given, boxes: str, scores: str, most: int, overlap: float, lea
     least           only scores above this are looked at
     """
     limits = [g.ints("most", [most]), g.floats("overlap", [min(overlap, 1)]), g.floats("least", [max(least, LOWEST)])]
-    return g.node("NonMaxSuppression", [boxes, scores, *limits])
+    limited = g.node("Clip", [boxes, g.floats("nearest", -FAR), g.floats("farthest", FAR)])
+    return g.node("NonMaxSuppression", [limited, scores, *limits])
 
 
 def as_floats(g: Given, whole: str) -> str:
