@@ -15,6 +15,7 @@ from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.draft import Draft
 from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.io.binary_weights import LARGEST
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.io.weights import write_caffemodel
 from minicaffe.layout import terminal_width, wrap
@@ -37,12 +38,16 @@ def run(args: argparse.Namespace) -> int:
         check_can_write("OUT", path)
     onnx_package.onnx()  # where the package is not installed, the error comes before the work
     model = reading.load(args.source)
+    if model.ByteSize() > LARGEST:
+        raise DataError(f"{args.source} has {model.ByteSize() / 1e9:.1f} GB, and a caffemodel holds at most "
+                        f"{LARGEST / 1e9:.1f} GB")
     reading.end_at(model, [name for one in args.outputs for name in one.split(",")])
     inputs = reading.inputs_of(model)
     shapes = reading.input_shapes(model, args.batch or None,
                                   dict(sample_shape(one, inputs[0].name if inputs else "") for one in args.shape))
     reading.set_input_shapes(model, shapes)
     draft = net_of(model, shapes, args.dialect or "")
+    draft.net.name = Path(args.source).stem  # exporters call every graph alike
     lines = [f"{plural(len(draft.net.layer), 'layer')}: {_types(draft)}", *_other_batch(draft), *_prove(model, draft)]
     write_caffemodel(weights, draft.layers())  # names, types and blobs alone: a fork's reader may number fields anew
     head = f"# made by minicaffe convert from {one_line(Path(args.source).name)}\n\n"

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from extras import needs
 from onnx_models import assert_reads, model_of, node
 
+from minicaffe.convert import onnx_package
 from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.folding import graph_of
+from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_in.patterns import simplify
 
 DRAW = np.random.default_rng(11)
@@ -193,3 +196,24 @@ def test_lrn():
 def test_window_that_is_not_in_the_middle_is_no_lrn():
     assert ops(lrn(pads=(1, 3)))[-1] == "Div"
     assert_reads(lrn(pads=(1, 3)))
+
+
+# --- sequences -------------------------------------------------------------------------------------------------------
+
+def test_sequence_with_the_batch_first_runs_at_other_sizes():
+    """An LSTM reads the steps first. Both Transposes and the Squeeze between them leave the size of the batch open."""
+    needs("onnxruntime")
+    nodes = [node("Transpose", ["x"], ["t"], perm=[1, 0, 2]), node("LSTM", ["t", "w", "r"], ["h"], hidden_size=3),
+             node("Squeeze", ["h", "one"], ["s"]), node("Transpose", ["s"], perm=[1, 0, 2])]
+    model = model_of(nodes, {"x": ("batch", 5, 4)}, constants={"w": floats(1, 12, 4), "r": floats(1, 12, 3),
+                                                               "one": ints(1)})
+    net = runnable(net_of(model, reading.input_shapes(model, None, {})))
+    x = floats(6, 5, 4)
+    net.blobs["x"].reshape(*x.shape)
+    net.reshape()
+    net.blobs["x"].data[...] = x
+    net.forward()
+
+    y = onnx_package.run(model.SerializeToString(), {"x": x})["y"]
+    assert net.blobs["y"].shape == y.shape == (6, 5, 3)
+    np.testing.assert_allclose(net.blobs["y"].data, y, atol=1e-6)

@@ -35,6 +35,12 @@ def test_one_input(op, given, types):
     assert read_one(op, IMAGES, **given) == types
 
 
+def test_gelu():
+    """The one that is approximated by tanh can be said, and the error of the other names it."""
+    assert read_one("Gelu", IMAGES, opset=20, approximate="tanh") == ["Power", "Eltwise", "TanH", "Power", "Eltwise"]
+    assert "torch.nn.GELU(approximate='tanh')" in refusal("Gelu", IMAGES, opset=20)
+
+
 def test_roots_and_logarithms():
     given = {"x": np.abs(floats(*IMAGES)) + 0.1}
     for op, type in (("Sqrt", "Power"), ("Log", "Log")):

@@ -165,6 +165,8 @@ class Given:
         dims = list(new)
         if dims and old:
             dims[0] = 0 if old[0] == new[0] else -1
+        if len(dims) > 1 and dims[0] == 0 and dims[1] == self.graph.shapes[self.graph.inputs[0]][0]:
+            dims[1] = -1  # in a sequence the second axis is the batch
         return self.layer("Reshape", x, reshape_param={"shape": {"dim": dims}})
 
     def tile(self, x: str, axis: int, tiles: int) -> str:

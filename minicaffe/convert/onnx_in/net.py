@@ -38,7 +38,7 @@ def net_of(model: Any, shapes: Mapping[str, Sequence[int]], dialect: str = "") -
 
 def draft_of(graph: Graph, dialect: str) -> Draft:
     """Write the layers of a graph."""
-    draft = Draft(graph.name or "net")
+    draft = Draft(graph.name)
     draft.take([*graph.inputs, *graph.outputs])
     blobs = {}  # value -> the blob that holds it
     for name in graph.inputs:

@@ -104,6 +104,16 @@ def swish(g: Given) -> None:
         g.give(g.eltwise("PROD", [x, g.layer("Sigmoid", g.power(x, scale=beta))]))
 
 
+@reads("Gelu")
+def gelu(g: Given) -> None:
+    """Power, Eltwise and TanH, where it is approximated by tanh. No layer of Caffe computes the other one, by erf."""
+    g.refuse_if(g.attribute("approximate", "none") != "tanh", "is computed by erf, which no layer of Caffe does",
+                "use torch.nn.GELU(approximate='tanh'), whose numbers differ by less than 0.001")
+    x, slope = g.bottom(), math.sqrt(2 / math.pi)
+    bent = g.eltwise("SUM", [x, g.power(x, power=3)], [slope, slope * 0.044715])
+    g.give(g.eltwise("PROD", [x, g.power(g.layer("TanH", bent), scale=0.5, shift=0.5)]))
+
+
 @reads("Mish")
 def mish(g: Given) -> None:
     """BNLL, TanH and Eltwise with PROD."""
