@@ -1,5 +1,9 @@
 """Small nets for the tests of what layers become in ONNX."""
 
+from onnx_tools import net_of
+
+from minicaffe.convert.onnx_out.model import model_of
+
 
 def net(*parts):
     """The text of a net."""
@@ -15,6 +19,12 @@ def layer(kind, fields="", bottoms=("x",), tops=("y",)):
     """A layer with the name of its first top."""
     ends = [f"{word}: '{name}'" for word, names in (("bottom", bottoms), ("top", tops)) for name in names]
     return f"layer {{ name: '{tops[0]}' type: '{kind}' {' '.join(ends)} {fields} }}"
+
+
+def grown(parts, shape, larger):
+    """The model of the net of an Input x and these parts, in which the sizes are open that another shape of x changes.
+    """
+    return model_of(*(net_of(net(given("x", *sizes), *parts)) for sizes in (shape, larger)))
 
 
 def in_place(kind, fields=""):

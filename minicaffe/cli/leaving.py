@@ -11,7 +11,7 @@ from typing import Any
 from minicaffe import passes
 from minicaffe.analysis.classifier import require_weights
 from minicaffe.analysis.resize import resize
-from minicaffe.cli.deploy import Sizes, roles_of
+from minicaffe.cli.deploy import Sizes, roles_of, sample_shape
 from minicaffe.cli.flags import filled, listed, positive
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.errors import DataError, MinicaffeError, NetError, near_names
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the number of samples that the model takes at once. free, the default, means any number; "
                              "where the net does not allow that, the model takes as many as the net says")
     parser.add_argument("--shape", metavar="[TOP=]CxHxW", type=filled, action="append", default=[],
-                        help="the shape of one sample, where the source of a data layer is not there")
+                        help="the shape of one sample (default: what the Input says, or the source of the data layer)")
     parser.add_argument("--outputs", metavar="BLOB,BLOB", type=filled, action="append", default=[],
                         help="end the net at these blobs, and leave out the layers behind them (default: the blobs "
                              "that no layer reads)")
@@ -143,11 +143,13 @@ def _deployed(upgraded: Any, args: argparse.Namespace) -> tuple[Any, Any, list[s
     inputs, data = ([layer for layer in found if (layer.type == "Input") == is_input] for is_input in (True, False))
     if not found:
         raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
-    if not data and args.shape:
-        raise NetError("--shape says what a data layer puts out, and this net has none",
-                       hint="its Inputs say their shapes themselves")
-    sizes = Sizes(upgraded, data, args.shape, args.batch or 1)
-    shapes = {top: list(shape.dim) for layer in inputs for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+    wanted = dict(sample_shape(one, found[0].top[0]) for one in args.shape)
+    shapes = {top: [*shape.dim[:1], *wanted.pop(top, shape.dim[1:])]
+              for layer in inputs for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
+    if wanted and not data:
+        raise NetError(f"--shape {next(iter(wanted))}=...: no Input makes this blob; they make {', '.join(shapes)}")
+    sizes = Sizes(upgraded, data, [f"{top}={'x'.join(map(str, shape))}" for top, shape in wanted.items()],
+                  args.batch or 1)
     made = deploying.deploy(upgraded, roles, {**sizes.shapes, **shapes}, keep=True, all_outputs=bool(args.outputs))
     return (data[0] if data else None), made.net, [*made.remarks, *sizes.remarks]
 

@@ -62,7 +62,7 @@ def run(model: bytes | str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
     except Exception as error:  # onnxruntime has many kinds, which have no base of their own
-        raise DataError(f"onnxruntime cannot run the model: {error}") from error
+        raise DataError(f"onnxruntime cannot run the model: {error}", hint="a newer onnxruntime may run it") from error
 
 
 def evaluate_node(node: Any, inputs: Mapping[str, np.ndarray], opsets: Sequence[Any]) -> list[np.ndarray]:

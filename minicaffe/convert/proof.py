@@ -42,14 +42,12 @@ class Difference:
     largest     the largest difference of two numbers
     range       from the smallest to the largest of our numbers, 0 included
     wrong       in words, why they cannot be compared, such as another shape; '' where they can
-    compared    how many numbers were compared
     """
 
     name: str
     largest: float = 0.0
     range: float = TINY
     wrong: str = ""
-    compared: int = 0
 
     @property
     def part(self) -> float:
@@ -165,11 +163,5 @@ def difference(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], at_lea
         mine, other = ours[finite].astype(np.float64), theirs[finite]
         low, high = min(low, float(mine.min(initial=0))), max(high, float(mine.max(initial=0)))
         found.largest = max(found.largest, float(np.abs(mine - other).max(initial=0)))
-        found.compared += mine.size
     found.range = max(high - low, at_least)
     return found
-
-
-def compare(ours: Arrays, theirs: Arrays) -> list[Difference]:
-    """Return the Difference of each array in `ours` from that of its name in `theirs`, of a single run."""
-    return [difference(name, [(values, theirs[name])]) for name, values in ours.items()]

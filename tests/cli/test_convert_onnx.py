@@ -194,6 +194,14 @@ def test_the_blobs_that_are_wanted(capsys):
     assert "layer 'prob' (Softmax) is left out: none of r, f depends on it" in said
 
 
+def test_another_shape_of_an_input(capsys):
+    """A net of convolutions alone takes images of any size."""
+    text = inputs(x=(5, 3, 6, 4)) + convolution("x", "c", 2, 3)
+    _, model = converted(capsys, *save(text), "out.onnx", "--shape", "3x11x9")
+    assert (["batch", 3, 11, 9], ["batch", 2, 11, 9]) == (*sizes(model.graph.input).values(),
+                                                          *sizes(model.graph.output).values())
+
+
 def test_an_output_that_has_the_name_of_an_input(capsys):
     said, model = converted(capsys, *save(inputs(x=(5, 3)) + layer("ReLU", "x", "x", name="r")), "out.onnx")
     assert ["x/r"] == [*sizes(model.graph.output)]
@@ -433,8 +441,8 @@ USAGE = "minicaffe convert NET.prototxt WEIGHTS out.onnx"
     (["net.prototxt", "w.bin", "out.onnx", "--outputs", "prop"], "--outputs prop: the net has no blob 'prop'\n"
      "  hint: did you mean 'prob'?"),
     (["net.prototxt", "w.bin", "out.onnx", "--outputs", "x"], "--outputs x: this blob is an input"),
-    (["net.prototxt", "w.bin", "out.onnx", "--shape", "3"], "--shape says what a data layer puts out, and this net has "
-     "none"),
+    (["net.prototxt", "w.bin", "out.onnx", "--shape", "z=3"], "--shape z=...: no Input makes this blob; they make x"),
+    (["net.prototxt", "w.bin", "out.onnx", "--shape", "4"], "layer 'f'"),
     (["net.prototxt", "w.bin", "out.onnx", "--dialect", "ssd"], "--dialect has no effect where w.bin becomes out.onnx"),
     (["w.bin", "out.caffemodel", "--fold"], "--fold has no effect where w.bin becomes out.caffemodel"),
     (["net.prototxt", "out.yaml", "--model", "net.prototxt"], "--model has no effect"),

@@ -115,6 +115,12 @@ def test_a_value_that_is_read_twice_stays(draw):
     assert ["BatchNormalization", "Mul"] == chain.joined(True)
 
 
+def test_a_value_that_two_nodes_read_stays(draw):
+    chain = Chain(IMAGES, draw).normalize()
+    chain.graph.node("Relu", "other", [chain.value], ["other"])
+    assert ["BatchNormalization", "Relu", "Mul"] == chain.add("Mul", (C, 1, 1)).joined(True, "other")
+
+
 def test_an_output_stays(draw):
     chain = Chain(IMAGES, draw).normalize()
     output = chain.value

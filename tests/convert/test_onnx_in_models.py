@@ -138,10 +138,10 @@ def test_wrong_shapes(shapes, message):
 def test_the_batch_stays_open():
     """The net that is written runs at other batch sizes: a Reshape keeps the first axis as it is."""
     nodes = [node("Reshape", ["x", "s"], ["r"]), node("Softmax", ["r"], axis=1)]
-    net = draft_of(model_of(nodes, {"x": (2, 3, 5)}, constants={"s": np.array([2, 15])})).net
-    net.layer[0].input_param.shape[0].dim[0] = 7
-
-    assert Net(net, TEST).blobs["y"].shape == (7, 15)
+    for sizes, found in (([2, 15], (7, 15)), ([2, 5, 3], (7, 5, 3)), ([6, 5], (21, 5))):
+        net = draft_of(model_of(nodes, {"x": (2, 3, 5)}, constants={"s": np.array(sizes)})).net
+        net.layer[0].input_param.shape[0].dim[0] = 7
+        assert Net(net, TEST).blobs["y"].shape == found
 
 
 # --- what is constant -----------------------------------------------------------------------------------------------
@@ -153,6 +153,14 @@ def test_shapes_are_computed():
     constants = {"0": np.array(0), "axes": np.array([0]), "rest": np.array([-1])}
 
     assert assert_reads(model_of(nodes, {"x": (2, 3, 5)}, constants=constants)) == ["Flatten"]
+
+
+def test_parts_of_a_shape():
+    """From opset 15 on, Shape may give some of the sizes alone."""
+    nodes = [node("Shape", ["x"], ["s"], start=1, end=2), node("Concat", ["rest", "s"], ["sizes"], axis=0),
+             node("Reshape", ["x", "sizes"])]
+
+    assert assert_reads(model_of(nodes, {"x": (2, 3, 5)}, constants={"rest": np.array([2, 5])})) == ["Reshape"]
 
 
 def test_branches_are_chosen():
@@ -214,6 +222,12 @@ def test_outputs_that_are_read_inside():
     assert assert_reads(model_of(nodes, {"x": (2, 3)}, ["a", "y", "z"])) == ["ReLU", "Sigmoid", "Power", "Power"]
 
 
+def test_two_outputs_of_one_blob():
+    nodes = [node("Relu", ["x"], ["y"]), node("Identity", ["y"], ["z"])]
+
+    assert assert_reads(model_of(nodes, {"x": (2, 3)}, ["y", "z"])) == ["ReLU", "Power", "Power"]
+
+
 def test_an_output_that_is_an_input():
     assert assert_reads(model_of([node("Identity", ["x"])], {"x": (2, 3)})) == ["Power"]
 
@@ -230,6 +244,15 @@ def test_layers_run_in_place_where_nothing_else_reads():
     net = draft_of(model_of(nodes, {"x": (2, 3, 6, 8)}, constants={"w": floats(5, 3, 2, 3)})).net
 
     assert [list(layer.bottom) == list(layer.top) for layer in net.layer[1:]] == [False, True, False, False]
+
+
+def test_no_layer_runs_in_place_on_memory_that_others_read():
+    """In Caffe the top of a Reshape has the memory of its bottom."""
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("Reshape", ["c", "s"], ["r"]), node("Relu", ["r"], ["y"]),
+             node("Sigmoid", ["c"], ["z"])]
+    constants = {"w": floats(5, 3, 2, 3), "s": np.array([2, 10, 15])}
+
+    assert "Sigmoid" in assert_reads(model_of(nodes, {"x": (2, 3, 6, 8)}, ["y", "z"], constants))
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------

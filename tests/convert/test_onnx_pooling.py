@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from onnx_nets import given, layer, net
+from onnx_nets import given, grown, layer, net
 from onnx_tools import TOLERANCE, assert_same, differences, net_of, ops
 
-from minicaffe.convert.onnx_out.model import model_of
 from minicaffe.errors import LayerError
 
 IMAGES = given("x", 2, 3, 8, 9)
@@ -100,18 +99,16 @@ def test_mask_of_global_pooling():
 
 
 def test_image_sides_that_grow_with_the_batch_are_refused():
-    pooling = layer("Pooling", "pooling_param { kernel_size: 2 }")
     with pytest.raises(LayerError, match="'y' .* needs a fixed size along axis 3 .* grows with the batch"):
-        model_of(net_of(net(IMAGES, pooling)), net_of(net(given("x", 2, 3, 8, 11), pooling)))
+        grown([layer("Pooling", "pooling_param { kernel_size: 2 }")], (2, 3, 8, 9), (2, 3, 8, 11))
 
 
 @pytest.mark.parametrize("method", ["MAX", "AVE"])
 def test_global_pooling_of_image_sides_that_grow_with_the_batch(method):
     pooling = layer("Pooling", f"pooling_param {{ pool: {method} global_pooling: true }}")
-    larger = net_of(net(given("x", 2, 3, 8, 11), pooling))
-    model = model_of(net_of(net(IMAGES, pooling)), larger)
+    model = grown([pooling], (2, 3, 8, 9), (2, 3, 8, 11))
 
-    assert max(differences(larger, model).values()) < TOLERANCE
+    assert max(differences(net_of(net(given("x", 2, 3, 8, 11), pooling)), model).values()) < TOLERANCE
 
 
 @pytest.mark.parametrize("height", [1, 2, 3])

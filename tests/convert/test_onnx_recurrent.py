@@ -87,12 +87,23 @@ def test_constant_cont_of_one(type_):
     assert ops(same_for(make)).count(type_) == 1
 
 
-def test_constant_cont_that_is_neither_0_nor_1():
+@pytest.mark.parametrize("value", [0, 0.5])
+def test_constant_cont_that_begins_in_later_steps(value):
     def make(N):
-        halves = f"dummy_data_param {{ shape {{ dim: {T} dim: {N} }} data_filler {{ type: 'constant' value: 0.5 }} }}"
-        return net("LSTM", N, layer("DummyData", [], ["cont"], halves, "d"), exposed=True)
+        made = f"dummy_data_param {{ shape {{ dim: {T} dim: {N} }} data_filler {{ type: 'constant' value: {value} }} }}"
+        return net("LSTM", N, layer("DummyData", [], ["cont"], made, "d"), exposed=True)
 
     assert ops(same_for(make)).count("LSTM") == T
+
+
+@pytest.mark.parametrize(("first", "nodes"), [((0, 0), 1), ((1, 1), 1), ((0, 1), T), ((0.5, 0.5), T)])
+def test_learned_cont(first, nodes):
+    """A first step that is not the same in all streams, or neither 0 nor 1, needs products with the states."""
+    def fill(one):
+        one.layers[one.layer_names.index("p")].blobs[0].data[...] = np.float32([first, (1, 1), (1, 1)])
+
+    made = layer("Parameter", [], ["cont"], f"parameter_param {{ shape {{ dim: {T} dim: 2 }} }}", "p")
+    assert ops(assert_same(net("LSTM", 2, made, exposed=True), fill, larger=False)).count("LSTM") == nodes
 
 
 @pytest.mark.parametrize("type_", ["LSTM", "RNN"])
@@ -108,6 +119,13 @@ def test_refuses_states_that_would_be_lost(type_):
     assert "expose_hidden: true" in error.value.hint
 
 
+def test_refuses_a_cont_that_never_begins():
+    """A constant of 1 means that each run goes on where the one before has ended."""
+    ones = f"dummy_data_param {{ shape {{ dim: {T} dim: 2 }} data_filler {{ type: 'constant' value: 1 }} }}"
+    with pytest.raises(LayerError, match="'l'.*goes on in each run with the states of the run before"):
+        exported(net("LSTM", 2, layer("DummyData", [], ["cont"], ones, "d")), larger=False)
+
+
 def test_refuses_time_that_grows():
     text = net("LSTM", 2)
     with pytest.raises(LayerError, match="'l'.*reads 'x', in which the number of time steps grows") as error:
@@ -115,10 +133,12 @@ def test_refuses_time_that_grows():
     assert "--batch N" in error.value.hint
 
 
-def test_refuses_features_that_grow():
-    text = net("LSTM", 2)
-    with pytest.raises(LayerError, match="'l'.*has weights for each place of an axis of 'x' that grows"):
-        exported(text, larger=text.replace("dim: 4", "dim: 7"))
+@pytest.mark.parametrize(("text", "size", "blob"), [
+    (net("LSTM", 2), "dim: 4", "x"), (net("LSTM", 2, static=(9,)), "dim: 9", "s"),
+    (put_in("x", T, 2, 4) + layer("Lstm", ["x"], ["y"], f"lstm_param {{ num_output: {D} }}"), "dim: 4", "x")])
+def test_refuses_features_that_grow(text, size, blob):
+    with pytest.raises(LayerError, match=f"'l'.*has weights for each place of an axis of '{blob}' that grows"):
+        exported(text, larger=text.replace(size, "dim: 7"))
 
 
 # --- the forks' Lstm -------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx_nets import given, layer, net
+from onnx_nets import given, grown, layer, net
 from onnx_tools import assert_same, net_of, ops
 
 from minicaffe.convert.onnx_out.model import model_of
@@ -32,6 +32,16 @@ def test_interp_of_one_pixel():
 def test_interp_to_the_size_of_a_reference(fields):
     assert_same(net(IMAGES, given("r", 4, 8, 12, 6),
                     layer("Interp", f"interp_param {{ use_blob_size: true {fields} }}", "xr")))
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+@pytest.mark.parametrize("part", [layer("Interp", "interp_param { height: 4 width: 6 }"),
+                                  layer("Upsample", "", ["x", "x"])], ids=["Interp", "Upsample"])
+def test_image_sides_that_grow_with_the_batch_are_refused(part, axis):
+    larger = [2, 3, 7, 9]
+    larger[axis] += 4
+    with pytest.raises(LayerError, match=f"'y' .* needs a fixed size along axis {axis} .* grows with the batch"):
+        grown([part], (2, 3, 7, 9), larger)
 
 
 def test_interp_to_a_size_that_grows_with_the_batch_is_refused():

@@ -170,6 +170,11 @@ def test_reshape_to_a_scalar():
     written(put_in("x", 1), net("Reshape", "reshape_param { shape { } }"), larger=False)
 
 
+def test_reshape_that_moves_the_open_axis():
+    """Where the batch has the size of another axis, the shape alone does not show that it has moved."""
+    assert written(put_in("x", 2, 2), net("Reshape", "reshape_param { shape { dim: 2 dim: -1 } }")) == ["Reshape"]
+
+
 def test_reshape_with_two_open_axes():
     """Of two axes that grow, the front ones stay in their places."""
     text = put_in("x", 2, 4, 3, 7) + net("Reshape", "reshape_param { shape { dim: 0 dim: 0 dim: -1 } }")

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from extras import needs
-from onnx_nets import given, layer, many, net
-from onnx_tools import assert_same, ops
+from onnx_nets import given, grown, layer, many, net
+from onnx_tools import TOLERANCE, assert_same, differences, net_of, ops
 
 from minicaffe.convert import onnx_package
+from minicaffe.convert.onnx_out.model import model_of
 from minicaffe.errors import LayerError
 
 IMAGES = given("x", 2, 4, 7, 9)
@@ -116,6 +117,16 @@ def test_crop_that_keeps_all():
     assert ops(assert_same(text, tolerance=0)) == ["Relu"]
 
 
+def test_crop_of_a_batch_of_any_size():
+    """The reference is one image at every batch size."""
+    small, large = (net(given("x", n, 4, 9), given("r", 2, 3, 7), layer("Crop", "crop_param { axis: 0 }", "xr"))
+                    for n in (2, 5))
+    larger = net_of(large)
+    model = model_of(net_of(small), larger)
+
+    assert differences(larger, model) == {"y": 0}
+
+
 def test_crop_to_a_size_that_grows_with_the_batch_is_refused():
     text = net(given("x", 6, 4, 9), given("r", 2, 3, 7), layer("Crop", "crop_param { axis: 0 }", "xr"))
     with pytest.raises(LayerError, match="'y' .* cuts axis 0 to a size that grows with the batch"):
@@ -138,6 +149,31 @@ def test_reorg(shape, fields):
     model = assert_same(net(given("x", *shape), layer("Reorg", f"reorg_param {{ {fields} }}")), tolerance=0)
 
     assert ops(model) == ["Reshape", "Transpose", "Reshape"]
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_reorg_of_images_that_grow_with_the_batch_is_refused(axis):
+    larger = [2, 4, 6, 8]
+    larger[axis] *= 2
+    with pytest.raises(LayerError, match=f"'y' .* needs a fixed size along axis {axis}"):
+        grown([layer("Reorg", "reorg_param { stride: 2 }")], (2, 4, 6, 8), larger)
+
+
+def test_image_sides_may_grow_with_the_batch():
+    convolution = layer("Convolution", f"convolution_param {{ num_output: 6 {WINDOW} }}")
+    model = grown([convolution], (2, 4, 7, 9), (2, 4, 8, 9))
+    larger = net_of(net(given("x", 2, 4, 8, 9), convolution))
+    for k, array in enumerate(model.graph.initializer):
+        larger.layers[1].blobs[k].data[...] = needs("onnx.numpy_helper").to_array(array)
+
+    assert differences(larger, model)["y"] < TOLERANCE
+
+
+def test_a_window_that_only_larger_images_hold_is_refused():
+    """How much padding makes it fit follows from the size of the image."""
+    fields = "num_output: 6 kernel_size: 9 kernel_size: 2 stride: 3 stride: 1 pad: 1 pad: 0"
+    with pytest.raises(LayerError, match="'y' .* needs a fixed size along axis 2"):
+        grown([layer("Convolution", f"convolution_param {{ {fields} }}")], (2, 4, 6, 8), (2, 4, 12, 8))
 
 
 def test_pixels_of_im2col_are_in_caffes_order():

@@ -97,7 +97,7 @@ def test_the_boxes_are_the_authors():
 
 
 def test_onnxruntime_finds_the_same_face(detect, tmp_path):
-    """The whole net as an ONNX model gives the boxes of minicaffe, and the script for it prints what the README shows."""
+    """The whole net as an ONNX model gives the boxes of minicaffe, and its script prints what the README shows."""
     for package in ("cv2", "onnx", "onnxruntime"):
         needs(package)
     model = tmp_path / "faces.onnx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,18 +57,16 @@ class Draft:
     def finish(self, outputs: dict[str, str]) -> None:
         """Give the outputs their names (name -> the blob that holds the numbers), and silence what nothing reads.
 
-        A blob that is read within the net, or is an output already, is copied by a Power layer that changes nothing:
+        A blob that is read within the net, or is several outputs, is copied by a Power layer that changes nothing:
         in Caffe only a blob that nothing reads is an output.
         """
-        renamed: dict[str, str] = {}
-        for name, given in outputs.items():
-            blob = renamed.get(given, given)
+        times = Counter(outputs.values())
+        for name, blob in outputs.items():
             is_read = any(blob in layer.bottom for layer in self.net.layer)
-            if is_read or blob in outputs or blob in self._inputs:
+            if is_read or times[blob] > 1 or blob in self._inputs:
                 self._copy(blob, name)
             else:
                 self._rename(blob, name)
-                renamed[given] = name
         read = {blob for layer in self.net.layer for blob in layer.bottom}
         unread = [blob for layer in self.net.layer for blob in layer.top if blob not in read and blob not in outputs]
         if unread:

@@ -50,8 +50,7 @@ def reshaped(g: Given) -> None:
         same += 1
     if len(y_open - set(range(same))) > 1:
         g.sizes()  # refuses the layer
-    sizes = [size if axis not in y_open else 0 if axis < same and len(y_open) > 1 else -1
-             for axis, size in enumerate(y)]
+    sizes = [size if axis not in y_open else 0 if axis < same else -1 for axis, size in enumerate(y)]
     g.node("Reshape", [g.x[0], g.ints("shape", sizes)], g.y)
 
 

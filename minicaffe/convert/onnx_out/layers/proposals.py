@@ -55,10 +55,10 @@ def proposal(g: Given) -> None:
 @writes("Python")
 def python(g: Given) -> None:
     """The ProposalLayer of py-faster-rcnn: as Proposal. Other layers of this type are refused."""
-    p = g.layer.layer_param.python_param
     g.refuse_if(not isinstance(g.layer, RegionProposals),
-                f"runs the Python code of module {p.module!r}, class {p.layer!r}",
-                "cut the net before it, so that its bottoms become outputs, and run that code outside")
+                f"runs the class {g.param.layer} of the Python module {g.param.module}, which ONNX cannot hold",
+                "cut the net before it, so that its bottoms become outputs, and compute the rest outside; or write it "
+                "with layers of Caffe's own")
     proposal(g)
 
 

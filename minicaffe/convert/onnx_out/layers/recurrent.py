@@ -123,18 +123,28 @@ def _steps(g: Given, op: str, weights: tuple[np.ndarray, np.ndarray, np.ndarray]
                  g.floats("B", np.concatenate([b, np.zeros_like(b)])[np.newaxis]), ""]  # "": all steps count
     if isinstance(cont, np.ndarray) and (cont[1:] == 1).all() and np.ptp(cont[0]) == 0 and cont[0, 0] in (0, 1):
         y, *last = g.new_names(op, 1 + STATES[op])
-        g.node(op, [x, *constants, *(first if cont[0, 0] else [])], [y, *last], hidden_size=D)
+        states = first if first and cont[0, 0] else _zero_states(g, op, x, D)
+        g.node(op, [x, *constants, *states], [y, *last], hidden_size=D)
         return g.node("Squeeze", [y, g.ints("direction", [1])]), last
     delta = g.node("Unsqueeze", [g.floats("cont", cont) if isinstance(cont, np.ndarray) else cont,
                                  g.ints("units", [2])])
     states, shown = list(first), []
     for x_t, delta_t in zip(_each_step(g, x, T), _each_step(g, delta, T), strict=True):
-        states = [g.node("Mul", [state, delta_t]) for state in states]
+        states = [g.node("Mul", [state, delta_t]) for state in states] or _zero_states(g, op, x, D)
         after = g.new_names(op, STATES[op])
         g.node(op, [x_t, *constants, *states], ["", *after], hidden_size=D)
         states = after
         shown.append(states[0])
     return g.node("Concat", shown, axis=0), states
+
+
+def _zero_states(g: Given, op: str, x: str, D: int) -> list[str]:
+    """Return states of 0 for x (T, N, features). They may be left out in ONNX, but OpenCV wants them."""
+    free = g.is_open(0, 1)
+    zeros = g.floats("zeros", np.zeros((1, 1 if free else g.layer.states[0].shape[1], D)))
+    if free:
+        zeros = g.node("Expand", [zeros, g.node("Concat", [size_of(g, x, 1), g.ints("units", [1])], axis=0)])
+    return [zeros] * STATES[op]
 
 
 def _onnx_gates(values: np.ndarray) -> np.ndarray:

@@ -97,14 +97,6 @@ def silence(_: Given) -> None:
     """Left out: it makes nothing."""
 
 
-@writes("Python")
-def python(g: Given) -> None:
-    """Refused: it runs code that ONNX cannot hold."""
-    g.refuse(f"runs the class {g.param.layer} of the Python module {g.param.module}, which ONNX cannot hold",
-             "cut the net before it, so that its bottoms become outputs, and compute the rest outside; or write it "
-             "with layers of Caffe's own")
-
-
 # --- one bottom, one top --------------------------------------------------------------------------------
 
 
