@@ -137,16 +137,14 @@ class Given:
         """Make blob k an nn.Parameter, in the given shape, and return the expression that names it."""
         sizes = tuple(self.layer.blobs[k].shape if shape is None else shape)
         attribute = self._attribute(suffix)
-        self.members.lines.append(f"self.{attribute} = nn.Parameter(torch.zeros({names.listed(sizes)}))")
+        self.members.lines.append(f"self.{attribute} = nn.Parameter({names.zeros(sizes)})")
         return self._enter(attribute, (k, lambda array: array.reshape(sizes)))
 
     def buffer(self, suffix: str, values: Any) -> str:
         """Keep numbers that are not learned, and return the expression that names them."""
-        array = np.asarray(values)
-        array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
-        attribute, kind = self._attribute(suffix), ", dtype=torch.int64" if array.dtype.kind == "i" else ""
-        self.members.lines.append(
-            f'self.register_buffer("{attribute}", torch.zeros({names.listed(array.shape)}{kind}))')
+        array = np.asarray(values, np.float32)
+        attribute = self._attribute(suffix)
+        self.members.lines.append(f'self.register_buffer("{attribute}", {names.zeros(array.shape)})')
         self.members.entries[attribute] = Entry(attribute, array)
         return f"self.{attribute}"
 

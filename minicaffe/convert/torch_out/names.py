@@ -6,7 +6,7 @@ import keyword
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -69,3 +69,8 @@ def listed(sizes: Iterable[int | str]) -> str:
     """Return a tuple as Python code."""
     texts = [str(size) for size in sizes]
     return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+
+
+def zeros(shape: Sequence[int]) -> str:
+    """Return a call that makes a tensor of zeros: numbers from the file take their place."""
+    return f"torch.zeros({', '.join(map(str, shape)) or '()'})"

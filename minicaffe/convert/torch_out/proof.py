@@ -88,7 +88,7 @@ def _of_outputs(module: Any, written: Written, net: Net) -> dict[str, float]:
     with module.torch.no_grad():
         found = module.load()(*given)
     found = found if isinstance(found, tuple) else (found,)
-    return {name: difference(net.blobs[name].data, theirs.numpy())
+    return {name: difference(net.blobs[name].data, theirs.detach().numpy())
             for name, theirs in zip(written.outputs, found, strict=True)}
 
 
@@ -114,13 +114,13 @@ def _compare_step(proof: Proof, module: Any, written: Written, net: Net, trainin
     if words:
         proof.remarks += [f"compared {word}" for word in words]
         loss = ours.forward()
+    ours.clear_param_diffs()  # before the diffs of the outputs are set: that of a Parameter is the same memory
     given = [torch.from_numpy(ours.blobs[name].data.copy()) for name in [*written.inputs, *written.labels]]
     if training is not None:
         total = theirs.loss(*given)
         proof.loss = difference(np.array(loss), total.detach().numpy())
     else:
         total = _weighed(torch, theirs(*given), ours, flow, draw)
-    ours.clear_param_diffs()
     ours.backward()
     if total.requires_grad:
         total.backward()

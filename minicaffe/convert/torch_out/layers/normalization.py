@@ -8,7 +8,6 @@ import numpy as np
 
 from minicaffe.convert.torch_out.given import Given, says
 from minicaffe.convert.torch_out.names import listed, num
-from minicaffe.layers.normalization import bn as bn_layers
 
 CLASSES = {2: "BatchNorm1d", 3: "BatchNorm1d", 4: "BatchNorm2d", 5: "BatchNorm3d"}
 COUNT = np.array(0, np.int64)  # the num_batches_tracked of PyTorch, which counts the batches of a training
@@ -19,38 +18,28 @@ def batch_norm(g: Given) -> None:
     """`nn.BatchNorm2d`, with the weight and the bias of the Scale behind it; `FrozenBatchNorm2d` where use_global_stats is
     true in training, too.
     """
-    layer, own = g.layer, len(g.layer.blobs) > 3
-    in_training = g.twin.use_global_stats if g.twin is not None else (
-        bool(g.param.use_global_stats) if not layer.of_nvidia else False)
-    statistics = _statistics(g)
-    entries: dict[str, Any] = {}
-    affine = own or g.follower is not None
-    if affine:
-        w = 3 if own else len(layer.blobs)
-        entries["weight"] = w
-        entries["bias"] = w + 1 if not own or len(layer.blobs) == 5 else np.zeros(layer.C, np.float32)
-        g.refuse_if(own and len(layer.blobs) == 4, "scales without a bias, and PyTorch's BatchNorm would learn one",
-                    "set bias_term: true, and give it a bias of zeros")
-    _write(g, layer.C, layer.eps, layer.fraction, affine, entries, statistics,
-           test=layer.use_global_stats, train=in_training)
+    layer, own = g.layer, len(g.layer.blobs) - 3
+    in_training = g.twin.use_global_stats if g.twin is not None else not layer.of_nvidia and g.param.use_global_stats
+    entries: dict[str, Any] = {"weight": 3, "bias": 4} if own == 2 or g.follower else {}
+    normalize = _module(g, layer.fraction, entries, _statistics(g), test=layer.use_global_stats, train=in_training)
+    w = f" * {g.parameter('_weight', 3, (layer.C, *[1] * (g.axes() - 2)))}" if own == 1 else ""
+    g.put(f"{normalize}({g.x[0]}){w}")
 
 
 @says("BN")
 def bn(g: Given) -> None:
     """`nn.BatchNorm2d` with a weight and a bias; SegNet's always normalizes by the statistics of the batch."""
-    layer = g.layer
-    axis = g.param.axis if layer.kind == bn_layers.CTPN else 1
-    g.refuse_if(axis != 1, f"normalizes along axis {axis}", "put a Permute before and behind it, and set axis: 1")
+    layer, x = g.layer, g.x[0]
+    swap = f".transpose(1, {layer.axis})" if layer.axis != 1 else ""
     g.refuse_if(len(g.y) > 1, "puts out the mean and the variance of the batch", "remove the second and third top")
     if not layer.stored and not layer.uses_batch:  # SegNet's bn_mode: INFERENCE
         shape = (layer.C, *[1] * (g.axes() - 2))
-        g.put(f"{g.x[0]} * {g.parameter('_weight', 0, shape)} + {g.parameter('_bias', 1, shape)}")
+        g.put(f"{x} * {g.parameter('_weight', 0, shape)} + {g.parameter('_bias', 1, shape)}")
         return
-    flat = {"weight": (0, lambda a: a.reshape(-1)), "bias": (1, lambda a: a.reshape(-1))}
-    statistics = (g.blob(2).reshape(-1), g.blob(3).reshape(-1)) if len(layer.blobs) > 2 else None
-    g.refuse_if(layer.kind == bn_layers.CTPN and not layer.stored and g.twin is None,
-                "takes the statistics of the batch in TEST", "set moving_average: true")
-    _write(g, layer.C, layer.eps, layer.fraction, True, flat, statistics, test=layer.stored, train=layer.frozen)
+    entries: dict[str, Any] = {"weight": (0, np.ravel), "bias": (1, np.ravel)}
+    statistics = (np.ravel(g.blob(2)), np.ravel(g.blob(3))) if len(layer.blobs) > 2 else None
+    normalize = _module(g, layer.fraction, entries, statistics, test=layer.stored, train=layer.frozen)
+    g.put(f"{normalize}({x}{swap}){swap}")
 
 
 def _statistics(g: Given) -> tuple[np.ndarray, np.ndarray]:
@@ -63,36 +52,31 @@ def _statistics(g: Given) -> tuple[np.ndarray, np.ndarray]:
     return mean * scale, variance * scale
 
 
-def _write(g: Given, channels: int, eps: float, fraction: float, affine: bool, entries: dict[str, Any],
-           statistics: tuple[np.ndarray, np.ndarray] | None, *, test: bool, train: bool) -> None:
-    """Write a layer that normalizes channels.
+def _module(g: Given, fraction: float, entries: dict[str, Any], statistics: tuple[np.ndarray, np.ndarray] | None, *,
+            test: bool, train: bool) -> str:
+    """Make a module that normalizes channels, and return the expression that names it.
 
     fraction        how much of the stored statistics a batch leaves
+    entries         the weight and the bias, or nothing
     statistics      the mean and the variance that are stored
     test, train     whether the stored ones count in that phase
     """
     g.refuse_if(g.axes() not in CLASSES, f"normalizes a blob with {g.axes()} axes", "Reshape it to 2 to 5 axes")
     g.refuse_if(train and not test, "takes stored statistics in TRAIN and those of the batch in TEST",
                 "set use_global_stats alike for both phases")
-    kind = CLASSES[g.axes()]
-    options = ["" if affine else "affine=False", f"eps={num(eps)}" if num(eps) != "1e-05" else ""]
-    remark = ""
+    kind, eps, remark = f"nn.{CLASSES[g.axes()]}", num(g.layer.eps), ""
+    options = [num(g.layer.C)] + ([] if entries else ["affine=False"]) + ([f"eps={eps}"] if eps != "1e-05" else [])
     if test and statistics is not None:
-        for name, values in zip(("running_mean", "running_var"), statistics, strict=True):
-            entries[name] = values.astype(np.float32)
-        entries["num_batches_tracked"] = COUNT
+        mean, variance = (values.astype(np.float32) for values in statistics)
+        entries = {**entries, "running_mean": mean, "running_var": variance, "num_batches_tracked": COUNT}
         if train:
-            base, kind = kind, f"Frozen{kind}"
-            g.helper(kind)
-            remark = "" if base else remark
+            kind = g.helper(f"Frozen{CLASSES[g.axes()]}")
         else:
             options.append(f"momentum={num(round(1 - fraction, 7))}")
     else:
         options.append("track_running_stats=False")
-        remark = "it normalizes by the batch in both phases"
-    prefix = "nn." if not kind.startswith("Frozen") else ""
-    arguments = ", ".join([num(channels), *filter(None, options)])
-    g.put(f"{g.module(f'{prefix}{kind}({arguments})', entries, remark)}({g.x[0]})")
+        remark = "the statistics of the batch count in both phases"
+    return g.module(f"{kind}({', '.join(options)})", entries, remark)
 
 
 @says("LRN")

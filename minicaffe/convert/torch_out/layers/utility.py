@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minicaffe.convert.torch_out.given import Given, says
 from minicaffe.convert.torch_out.names import listed, num
 
@@ -164,7 +166,7 @@ def dummy_data(g: Given) -> None:
     for t, (filler, shape) in enumerate(zip(g.layer.fillers, g.y_shapes, strict=True)):
         g.refuse_if(filler.type != "constant", f"draws random numbers ({filler.type})",
                     "put an Input in its place, and give the numbers to the module")
-        g.put(f"torch.full({listed(shape)}, {num(filler.value)})", t)
+        g.put(g.buffer(f"_{t}" if len(g.y) > 1 else "", np.full(shape, filler.value, np.float32)), t)
 
 
 @says("PriorBox")

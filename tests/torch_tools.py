@@ -1,0 +1,57 @@
+"""Write a small net as a PyTorch module, run it in PyTorch and compare, for tests."""
+
+import copy
+
+import numpy as np
+from extras import needs_torch
+
+from minicaffe.convert.torch_out import proof
+from minicaffe.convert.torch_out.module import module_of
+from minicaffe.net import Net
+from minicaffe.proto import TEST, TRAIN, NetParameter, text
+from minicaffe.testing.random_numbers import random_weights
+
+TOLERANCE = 1e-5  # of the largest number of an output or a gradient
+
+
+def nets_of(prototxt, training="", fill=None):
+    """(net, training): the net of a text for TEST, and one for TRAIN that has the layers of `training` behind it.
+
+    fill    called with each net after its weights are drawn, to change them
+    """
+    def made(content, phase):
+        definition = text.parse(content, NetParameter()) if isinstance(content, str) else copy.deepcopy(content)
+        net = Net(definition, phase)
+        random_weights(net, np.random.default_rng(3))
+        if fill:
+            fill(net)
+        return net
+    net = made(prototxt, TEST)
+    if not training:
+        return net, None
+    other = made(prototxt + training, TRAIN)
+    for layer in net.layers:
+        for blob, source in zip(layer.blobs, other.params.get(layer.name, []), strict=True):
+            blob.data[...] = source.data
+    return net, other
+
+
+def written(prototxt, training="", fill=None):
+    """The module that a net becomes. PyTorch is not needed for it."""
+    return module_of(*nets_of(prototxt, training, fill))
+
+
+def assert_same(prototxt, training="", fill=None, tolerance=TOLERANCE):
+    """Write a net, run it in PyTorch, and compare the outputs and the gradients of one step. Return (module, proof)."""
+    needs_torch()
+    net, other = nets_of(prototxt, training, fill)
+    module = module_of(net, other)
+    found = proof.prove(module, net, other)
+    assert found.worst <= tolerance, (found, module.text)
+    return module, found
+
+
+def body(module, method="forward"):
+    """The statements of a method of a written module, without their indentation."""
+    lines = module.text.split(f"    def {method}(")[1].split("\n    def ")[0].split("\n\n\n")[0].splitlines()[1:]
+    return [line.strip() for line in lines if line.strip() and not line.strip().startswith('"""')]
