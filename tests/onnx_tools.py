@@ -29,15 +29,21 @@ def exported(prototxt, fill=None, larger=True, seed=0):
     """(net, model): a net with random weights, and its ModelProto with an open batch size.
 
     fill    called with the net after its weights are drawn, to change them
-    larger  False writes the model for the batch size of the net
+    larger  False writes the model for the batch size of the net; a text is the same net for a larger batch
     """
     needs("onnx.checker")
     net = net_of(prototxt)
     random_weights(net, np.random.default_rng(seed))
     if fill:
         fill(net)
-    batch = 2 * net.blobs[net.inputs[0]].shape[0] + 1
-    return net, model_of(net, net_of(prototxt, batch, shapes_only=True) if larger else None)
+    return net, model_of(net, larger_net(net, prototxt, larger, shapes_only=True) if larger else None)
+
+
+def larger_net(net, prototxt, larger, **kw):
+    """The net for a larger batch: that of the text `larger`, or `prototxt` with another batch size."""
+    if isinstance(larger, str):
+        return net_of(larger, **kw)
+    return net_of(prototxt, 2 * net.blobs[net.inputs[0]].shape[0] + 1, **kw)
 
 
 def differences(net, model, inputs=None, seed=1):
@@ -72,20 +78,22 @@ def ops(model):
 def assert_same(prototxt, fill=None, inputs=None, tolerance=TOLERANCE, larger=True):
     """Write a net, check the model, and compare at the batch size of the net and, if it is open, at another one.
 
+    inputs  name -> array, or a function that makes them for a net; arrays fit one batch size alone
+
     Return the model.
     """
     onnx = needs("onnx")
     net, model = exported(prototxt, fill, larger)
     onnx.checker.check_model(model, full_check=True)
     nets = [net]
-    if larger and inputs is None:
-        other = net_of(prototxt, 2 * net.blobs[net.inputs[0]].shape[0] + 1)
+    if larger and (inputs is None or callable(inputs)):
+        other = larger_net(net, prototxt, larger)
         for mine, theirs in zip(other.layers, net.layers, strict=True):
             for blob, given in zip(mine.blobs, theirs.blobs, strict=True):
                 blob.data[...] = given.data
         nets.append(other)
     for one in nets:
-        found = differences(one, model, inputs)
+        found = differences(one, model, inputs(one) if callable(inputs) else inputs)
         assert max(found.values()) <= tolerance, found
     return model
 

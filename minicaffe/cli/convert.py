@@ -11,14 +11,20 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.cli import leaving
+from minicaffe.cli.class_names import add_labels
 from minicaffe.cli.flags import add_dialect
+from minicaffe.cli.preprocessing import add_preprocessing
+from minicaffe.cli.real_inputs import add_inputs
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, ProtoError
@@ -31,22 +37,67 @@ from minicaffe.proto import TEST, NetParameter
 from minicaffe.records import glog
 
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
+ONNX = ".onnx"
+ALWAYS = ("help", "imports", "no_python")  # the flags that every form takes
+OUTSIDE = {ONNX: "to_onnx", ".py": "to_torch"}  # suffix of B -> the module that writes it
 STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
 _INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="A", help="the file to read")
+    parser.add_argument("source", metavar="A", help="the file to read; with three files, the net")
+    parser.add_argument("weights", metavar="WEIGHTS", nargs="?", help="the weights of the net A")
     parser.add_argument("target", metavar="B", help="the file to write")
     parser.add_argument("--model", metavar="NET", help="load the weights into this net first: a .caffemodel then holds "
                         "its definition too, and blobs that layers share are written for each of them")
     add_dialect(parser)
+    leaving.add_arguments(parser)
+    parser.add_argument("--fold", action="store_true",
+                        help="for .onnx: put BatchNorm, Scale and the like into the weights of the layers before them")
+    add_inputs(parser)
+    add_labels(parser)
+    add_preprocessing(parser)
     add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.weights:
+        if args.model:
+            raise DataError(f"the net is given twice, as {args.source} and as --model {args.model}",
+                            hint=f"minicaffe convert {args.source} {args.weights} {args.target}")
+        args.model, args.source = args.source, args.weights
+    if args.source.lower().endswith(ONNX) or (os.path.isfile(args.source) and binary.sniff(args.source) == "onnx"):
+        return _other("from_onnx", args)
+    suffix = os.path.splitext(args.target.lower())[1]
+    return _other(OUTSIDE[suffix], args) if suffix in OUTSIDE else _rewrite(args)
+
+
+def _other(module: str, args: argparse.Namespace) -> int:
+    """Let another module of this package do the work: one for nets that come from other programs or go to them."""
+    found = importlib.import_module(f"minicaffe.cli.{module}")
+    _refuse_others(args, found.READS)
+    return int(found.run(args))
+
+
+def _refuse_others(args: argparse.Namespace, reads: Collection[str]) -> None:
+    """Raise DataError for a flag that has no effect on what A is made into. `reads` are the flags that have one."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for action in parser._actions:
+        if action.option_strings and action.dest not in (*reads, *ALWAYS) \
+                and getattr(args, action.dest, action.default) != action.default:
+            raise DataError(f"{action.option_strings[-1]} has no effect where {args.source} becomes {args.target}",
+                            hint="leave it out; minicaffe convert --help says what each flag is for")
+
+
+def _rewrite(args: argparse.Namespace) -> int:
+    """Write A in another format."""
     kind, target = binary.sniff(args.source), args.target.lower()
+    if args.weights and not target.endswith(weights.SUFFIXES):
+        raise DataError(f"a net with its weights cannot be written as {args.target}", hint="give a name that ends in "
+                        + ", ".join([*OUTSIDE, *weights.SUFFIXES]))
+    _refuse_others(args, ("dialect",) if target.endswith((*DEFINITIONS, *STATES)) else ("dialect", "model"))
     if kind in ("prototxt", "text", "empty"):  # other text is read as a prototxt, which finds its mistakes
         _check_target(args, DEFINITIONS, "a definition")
         prototxt.write(args.target, read_net_or_solver(args.source))

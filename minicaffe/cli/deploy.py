@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     with place.in_errors(given):  # before OUT is written: a net that gives other numbers is no use
         proof = prove(args, made, data[0], sizes)
     replace_file(args.out, [text(args, made, words, flags).encode()])
-    for line in (*made.remarks, *sizes.remarks, *words, proof, f"wrote {args.out}"):
+    for line in (*made.remarks, *made.notes, *sizes.remarks, *words, proof, f"wrote {args.out}"):
         for shown in wrap(one_line(line), terminal_width(), hanging="  "):
             say(shown)
     return 0
@@ -196,7 +196,7 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
     """Run both nets on the same numbers, and say how they compare. Raise NetError where they differ."""
     if not args.weights:
         return "nothing was proved: --weights F compares the numbers of both nets"
-    images, what = _first_samples(data) if sizes.real else ({}, "")
+    images, what = first_samples(data, IMAGES) if sizes.real else ({}, "")
     if any(list(images[top].shape[1:]) != sizes.shapes[top][1:] for top in images):  # --shape says another one
         images, what = {}, ""
     with silent():
@@ -242,13 +242,13 @@ def _net_for(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) 
     return Net(copy, TEST, weights=args.weights, allow_python=not args.no_python)
 
 
-def _first_samples(data: Any) -> tuple[dict[str, np.ndarray], str]:
-    """Return the first samples of a data layer by its tops' names, and what they are in words."""
+def first_samples(data: Any, count: int) -> tuple[dict[str, np.ndarray], str]:
+    """Return the first samples of a data layer, at most `count`, by its tops' names, and what they are in words."""
     layer = type(data)()
     layer.CopyFrom(data)
     layer.phase = TEST
     with silent():
-        source, tops = data_tops.opened(layer, IMAGES)
+        source, tops = data_tops.opened(layer, count)
         try:
             if source is not None:
                 source.Forward([], tops)

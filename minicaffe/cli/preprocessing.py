@@ -19,6 +19,7 @@ from minicaffe.io.file_bytes import read_file
 from minicaffe.proto import TransformationParameter
 from minicaffe.proto.text import float32_digits
 
+PREPROCESSING = ("mean", "scale", "channel_swap", "crop", "resize", "resize_shorter", "gray")  # the flags
 COMMENT = re.compile(r"^\s*#\s*preprocessing:(.*)$", re.MULTILINE)
 
 
@@ -70,8 +71,7 @@ def as_flags(p: Preprocessing) -> str:
 
 def given(args: argparse.Namespace) -> list[str]:
     """Return which of the flags are given."""
-    names = ("mean", "scale", "channel_swap", "crop", "resize", "resize_shorter", "gray")
-    return ["--" + name.replace("_", "-") for name in names if getattr(args, name) is not None]
+    return ["--" + name.replace("_", "-") for name in PREPROCESSING if getattr(args, name) is not None]
 
 
 def apply_flags(base: Preprocessing, args: argparse.Namespace) -> Preprocessing:

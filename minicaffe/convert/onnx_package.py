@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe.errors import missing_extra
+from minicaffe.errors import DataError, missing_extra
 
 OPSET = 18
 IR_VERSION = 8  # the one that belongs to opset 18; older readers refuse a higher one
@@ -26,6 +26,14 @@ def onnx() -> Any:
     return onnx
 
 
+def check(model: Any) -> None:
+    """Raise DataError where a ModelProto is not as the standard wants it, or the shapes in it do not fit together."""
+    try:
+        onnx().checker.check_model(model, full_check=True)
+    except Exception as error:  # onnx has several kinds, which have no base of their own
+        raise DataError(f"onnx finds a mistake in the model: {error}") from error
+
+
 def has_runtime() -> bool:
     """Return whether onnxruntime is installed."""
     try:
@@ -39,12 +47,17 @@ def run(model: bytes | str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
     """Run a model in onnxruntime on one thread, and return its outputs by name.
 
     model   the model's bytes, or the path of its file
+
+    Raise DataError where onnxruntime cannot run it.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    except Exception as error:  # onnxruntime has many kinds, which have no base of their own
+        raise DataError(f"onnxruntime cannot run the model: {error}") from error

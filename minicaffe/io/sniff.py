@@ -25,6 +25,7 @@ KINDS = {
     "leveldb": "a LevelDB",
     "lmdb": "an LMDB",
     "npz": "an .npz of arrays",
+    "onnx": "an ONNX model",
     "pickle": "a Python pickle (of PyTorch or scikit-learn?)",
     "prototxt": "a prototxt",
     "safetensors": "a .safetensors file",
@@ -110,6 +111,8 @@ def _by_fields(buffer: Any) -> str:
     A file that was cut short is recognised by the fields before the cut, so that it can be called damaged.
     """
     seen, whole = _outermost_fields(buffer)
+    if {(1, VARINT), (7, LENGTH), (8, LENGTH)} <= seen and (2, VARINT) not in seen:  # which a blob of old files has
+        return "onnx"
     if (1, VARINT) in seen and {(2, LENGTH), (3, LENGTH)} & seen and (5, LENGTH) not in seen:
         return "solverstate"
     if (100, LENGTH) in seen or ((2, LENGTH) in seen and (1, VARINT) not in seen):

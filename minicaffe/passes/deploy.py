@@ -46,12 +46,14 @@ class Deployed:
     tested      the net of the phase TEST with Inputs in place of its data layers, and with the layers that were added
                 to `net`; it must give the same numbers as `net`
     remarks     what was done, one sentence for each change
+    notes       what else there is to say of `net`: its outputs, and layers that are kept without need
     compared    the outputs of `net`, which `tested` has too
     """
 
     net: Any
     tested: Any
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
 
 
@@ -97,6 +99,7 @@ class _Deployment:
                  all_outputs: bool) -> None:
         self.roles, self.shapes, self.all_outputs = roles, shapes, all_outputs
         self.remarks: list[str] = []
+        self.notes: list[str] = []
         self.given = net
         self.test = self._with_data(_filtered(net, TEST))
         self.layers = list(self.test.layer)
@@ -150,8 +153,8 @@ class _Deployment:
                 tested.layer.add().CopyFrom(layer)
         self._strip(new, keep)
         outputs = _outputs(new)
-        self.remarks.append(f"the output is {', '.join(map(repr, outputs))}")
-        return Deployed(new, tested, self.remarks, outputs)
+        self.notes.append(f"the output is {', '.join(map(repr, outputs))}")
+        return Deployed(new, tested, self.remarks, self.notes, outputs)
 
     def _losses(self) -> list[int]:
         """Return the losses of the test net, without those of loss_weight 0 beside others, which only show a value."""
@@ -169,7 +172,9 @@ class _Deployment:
         for layer in _filtered(self.given, TRAIN).layer:
             if self.role(layer).kind == LOSS and layer.bottom and layer.bottom[0] in made:
                 latest = {name: (i, j) for i, other in enumerate(self.layers) for j, name in enumerate(other.top)}
-                self.sources.append([latest[name] for name in layer.bottom if name in latest])
+                known = [name for name in layer.bottom if name in latest]
+                self.sources.append([latest[name] for name in known])
+                layer.bottom[:] = known  # its labels may come from a layer of the phase TRAIN
                 self.layers.append(layer)
                 found.append(len(self.layers) - 1)
         return found
@@ -289,7 +294,7 @@ class _Deployment:
             self.remarks.append(f"{_title(self.layers[i])} is left out: {why}")
         for i in sorted(live):
             if self.layers[i].type == "Dropout":
-                self.remarks.append(f"{_title(self.layers[i])} is kept: in the phase TEST it changes nothing")
+                self.notes.append(f"{_title(self.layers[i])} is kept: in the phase TEST it changes nothing")
 
     # --- the layers of the new net ------------------------------------------------------------------------
 
@@ -305,11 +310,11 @@ class _Deployment:
             for net in (new, tested) if needed else (tested,):
                 made = net.layer.add(name=name, type="Input", top=[top])
                 made.input_param.shape.add(dim=self.shapes[top])
-            if needed:
+            if not needed:
+                gone.append(repr(top))
+            elif layer.type != "Input":
                 self.remarks.append(f"{_title(layer)} becomes an Input that takes {top!r}, "
                                     f"{shape_text(self.shapes[top])}")
-            else:
-                gone.append(repr(top))
         if gone:
             self.remarks.append(f"{', '.join(gone)} of {_title(layer)} {'is' if len(gone) == 1 else 'are'} left out: "
                                 "no layer of the deploy net reads " + ("it" if len(gone) == 1 else "them"))

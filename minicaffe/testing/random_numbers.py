@@ -19,11 +19,11 @@ from minicaffe.testing.twin import is_statistic
 NOISE = 0.01  # of the size of the numbers to which it is added
 
 
-def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = ()) -> list[str]:
+def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = (), size: float = 1.0) -> list[str]:
     """Fill the tops of Input layers whose numbers are all equal; return the names of these blobs.
 
     The numbers suit the layers that read them: classes for the labels of a loss, 0 and 1 where a sequence may begin.
-    All others are drawn from the normal distribution.
+    All others are drawn from the normal distribution, and multiplied by `size`.
 
     keep    indices of the layers that hold what was read from a source, which stays. But where some of its numbers are
             equal, all get noise of 1 % of their size, unless they are labels or the like
@@ -34,7 +34,8 @@ def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = (
         for t, top in enumerate(net.tops[i] if layer.is_input else ()):
             numbers = _numbers_for(net, (i, t), readers, draw)
             if i not in keep and top.count and np.ptp(top.data) == 0:
-                top.data[...] = draw.standard_normal(top.shape) if numbers is None else numbers.reshape(top.shape)
+                top.data[...] = size * draw.standard_normal(top.shape) if numbers is None else \
+                    numbers.reshape(top.shape)
                 filled.append(net.wiring.blob_names[net.wiring.tops[i][t]])
             elif numbers is None and np.unique(top.data).size < top.count:
                 # Above 0, so that a whole number stays the same when its fraction is cut off.

@@ -16,13 +16,17 @@ FACE = (180, 58, 268, 178)  # read from the photograph by hand: ears, hair and c
 SIZES = {8: (10, 16, 24), 16: (32, 48), 32: (64, 96), 64: (128, 192, 256)}  # of the boxes, by the pixels of a cell
 
 
-@pytest.fixture(scope="module")
-def detect():
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("face_detect", FOLDER / "detect.py")
+def module_of(script):
+    """A script of the example as a module."""
+    spec = importlib.util.spec_from_file_location(f"face_{script}", FOLDER / f"{script}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def detect():
+    return module_of("detect")
 
 
 def overlap(a, b):
@@ -90,6 +94,25 @@ def test_the_boxes_are_the_authors():
     for box in found[:, 3:]:
         assert pytest.approx(0, abs=1e-5) == np.abs(expected - box).max(axis=1).min()
     assert any(np.abs(expected[-60 + 2::3] - box).max(axis=1).min() < 1e-5 for box in found[:, 3:])
+
+
+def test_onnxruntime_finds_the_same_face(detect, tmp_path):
+    """The whole net as an ONNX model gives the boxes of minicaffe, and the script for it prints what the README shows."""
+    for package in ("cv2", "onnx", "onnxruntime"):
+        needs(package)
+    model = tmp_path / "faces.onnx"
+    files = [str(FOLDER / "rfb320" / name) for name in ("deploy.prototxt", "rfb320.caffemodel")]
+    done = [subprocess.run([sys.executable, *line], capture_output=True, text=True, check=False) for line in
+            (["-m", "minicaffe", "convert", *files, str(model)], [str(FOLDER / "detect_onnx.py"), str(model)])]
+    faces = detect.Faces(detect.rfb320())
+    faces.find(detect.read(detect.PHOTO))
+    script = module_of("detect_onnx")
+    found = script.find(model, script.cv2.imread(str(script.PHOTO)))
+    shown = (FOLDER / "README.md").read_text(encoding="utf-8").split("$ python detect_onnx.py faces.onnx\n")[1]
+
+    assert [0, 0] == [one.returncode for one in done], done
+    assert done[1].stdout == shown.split("```")[0]
+    np.testing.assert_allclose(found, faces.output.data.reshape(-1, 7), rtol=1e-5)
 
 
 def test_the_command_prints_a_table_and_writes_the_picture(tmp_path):

@@ -50,7 +50,7 @@ def checkout(tmp_path):
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_a_readme_can_be_followed(example, checkout):
     """Every command ends well, and git sees nothing of what they leave."""
-    for package in ("lmdb", "matplotlib"):
+    for package in ("lmdb", "matplotlib", "onnx", "onnxruntime"):
         needs(package)
     root, environment = checkout
     folder = root / "examples" / example

@@ -25,6 +25,8 @@ def write(kind, path):
         "html": b"<!DOCTYPE html>\n<html>",
         "prototxt": b'# a net\nname: "n"\n',
         "text": b"one two three",
+        # ir_version 8, producer_name, a graph with a name, and a version of operators
+        "onnx": b"\x08\x08\x12\x02me\x3a\x03\x12\x01g\x42\x02\x10\x12",
         "unknown": b"GIF89a\x00\x07\x07",
     }
     if kind in ("lmdb", "leveldb", "folder"):
@@ -36,7 +38,8 @@ def write(kind, path):
 
 
 @pytest.mark.parametrize("kind", ["caffemodel", "solverstate", "blob", "datum", "empty", "hdf5", "zip", "image",
-                                  "git-lfs", "html", "prototxt", "text", "unknown", "lmdb", "leveldb", "folder"])
+                                  "git-lfs", "html", "prototxt", "text", "onnx", "unknown", "lmdb", "leveldb",
+                                  "folder"])
 def test_content_tells_the_kind(tmp_path, kind):
     """Each kind of file is recognised without its name, and has words for a sentence."""
     write(kind, tmp_path / "x")

@@ -45,6 +45,7 @@ class Given:
         self.x, self.y = list(x), list(y)
         self.x_shapes, self.y_shapes, self.x_open, self.y_open = x_shapes, y_shapes, x_open, y_open
         self.aliases: dict[str, str] = {}
+        self.opened: list[tuple[int, int]] = []
 
     # --- nodes -----------------------------------------------------------------------------------------
 
@@ -99,6 +100,10 @@ class Given:
     def is_open(self, j: int, axis: int) -> bool:
         """Return whether the size of an axis of bottom j grows with the batch."""
         return axis % max(len(self.x_shapes[j]), 1) in self.x_open[j]
+
+    def open_top(self, t: int, axis: int) -> None:
+        """Say that the size of an axis of top t follows from the numbers, and is known only when the model runs."""
+        self.opened.append((t, axis))
 
     # --- errors ----------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,16 +12,26 @@ from minicaffe.convert.onnx_package import IR_VERSION, OPSET, onnx
 Size = int | str  # a number, or the name of a size that is known only when the model runs
 
 
+class Batch(NamedTuple):
+    """Where the open batch size of a model is found: an axis of an input. `size` is that of the net that is written."""
+
+    input: str
+    axis: int
+    size: int
+
+
 class Graph:
     """Nodes in the order in which they run, and constants.
 
     nodes       NodeProtos
     constants   name -> array
+    batch       where the batch size is found; None where it is fixed
     """
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray] = {}
+        self.batch: Batch | None = None
         self._taken: set[str] = set()
 
     def free_name(self, wanted: str) -> str:
@@ -39,7 +49,7 @@ class Graph:
 
     def constant(self, name: str, values: Any) -> str:
         """Add a constant and return its name; an array with the same numbers under the same name is added once."""
-        array = np.ascontiguousarray(values)
+        array = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
         known = self.constants.get(name)
         if known is not None and known.dtype == array.dtype and np.array_equal(known, array):
             return name
@@ -51,6 +61,12 @@ class Graph:
         """Add a node. Attributes that are None are left out."""
         given = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(onnx().helper.make_node(op, list(inputs), list(outputs), name=self.free_name(name), **given))
+
+    def rename(self, new: Mapping[str, str]) -> None:
+        """Give values other names, in all nodes."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [new.get(value, value) for value in names]
 
     def model(self, name: str, inputs: Mapping[str, Sequence[Size]], outputs: Mapping[str, Sequence[Size]],
               metadata: Mapping[str, str]) -> Any:
