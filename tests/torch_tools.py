@@ -5,7 +5,8 @@ import copy
 import numpy as np
 from extras import needs_torch
 
-from minicaffe.convert.torch_out import proof
+from minicaffe.convert import proof
+from minicaffe.convert.torch_out import proof as torch_proof
 from minicaffe.convert.torch_out.module import module_of
 from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN, NetParameter, text
@@ -46,9 +47,18 @@ def assert_same(prototxt, training="", fill=None, tolerance=TOLERANCE):
     needs_torch()
     net, other = nets_of(prototxt, training, fill)
     module = module_of(net, other)
-    found = proof.prove(module, net, other)
-    assert found.worst <= tolerance, (found, module.text)
-    return module, found
+    return module, compare(module, net, other, tolerance=tolerance)
+
+
+def compare(module, net, other=None, runs=None, tolerance=TOLERANCE):
+    """Run a written module and the nets from which it was written. Return the Step after the comparison."""
+    runs = list(proof.random_runs(net, module.outputs)) if runs is None else runs
+    with torch_proof.imported(module) as found:
+        forward = proof.prove(net, runs, torch_proof.forward_of(found, module.inputs)) if runs else None
+        step = torch_proof.step(found, module, net, other)
+    worst = [*(forward.worst(name)[1] for name in forward.found), *step.all] if forward else step.all
+    assert max((one.part for one in worst), default=0) <= tolerance, (*map(str, worst), module.text)
+    return step
 
 
 def body(module, method="forward"):

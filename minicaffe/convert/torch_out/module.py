@@ -11,7 +11,7 @@ from minicaffe.convert.torch_out.given import WRITERS, Entry, Given, Members
 from minicaffe.convert.torch_out.steps import Flow, Plan, Step, Value, flow_of, joined, plan
 from minicaffe.errors import LayerError, MinicaffeError
 from minicaffe.layer import Layer
-from minicaffe.log import one_line, plural, shape_text
+from minicaffe.log import one_line
 from minicaffe.net import Net
 
 
@@ -39,28 +39,32 @@ class Written:
     remarks: list[str] = field(default_factory=list)
 
 
-def module_of(net: Net, training: Net | None = None, made_from: str = "") -> Written:
+def module_of(net: Net, training: Net | None = None, larger: Net | None = None, outputs: Sequence[str] = (),
+              made_from: str = "", place: Callable[[str], str] = lambda name: "") -> Written:
     """Write a net as a PyTorch module.
 
     net         a net of the phase TEST, with its weights. Its inputs become the arguments of `forward`
     training    the same net of the phase TRAIN, with its losses, and with Inputs for its data; it has the weights of
                 the layers that are in training alone. None writes no method `loss`
+    larger      the same net for another batch size: the text calls the sizes that differ N
+    outputs     the blobs that `forward` returns, in this order; those that no layer reads if there are none
     made_from   the names of the files, for the docstring
+    place       returns the file and the line of a layer, '' where they are not known
 
     Raise NetError or LayerError for what has no form in PyTorch.
     """
-    return _Writing(net, training).written(made_from)
+    return _Writing(net, training, outputs or net.outputs, place).written(made_from, larger)
 
 
 class _Writing:
     """One net on its way into a file."""
 
-    def __init__(self, net: Net, training: Net | None) -> None:
-        self.net, self.members = net, Members()
-        self.flow = flow_of(net)
-        self.training = flow_of(training) if training is not None else None
+    def __init__(self, net: Net, training: Net | None, outputs: Sequence[str], place: Callable[[str], str]) -> None:
+        self.net, self.members, self.place = net, Members(), place
+        self.flow = flow_of(net, outputs)
+        self.training = flow_of(training, training.outputs) if training is not None else None
         self.plan: Plan = plan(self.flow, self.training)
-        if self.plan.why:
+        if not self.plan.weighted:
             self.training = None
         self.owners = {**self.flow.owners, **(self.training.owners if self.training else {})}
         self.twins: dict[str, Layer] = self.training.layers() if self.training else {}
@@ -69,13 +73,13 @@ class _Writing:
         self.class_name = names.class_name(net.name or "Net", self.defined)
         self.defined.add(self.class_name)
         self.two_steps = bool(self.plan.weighted) and (bool(self.plan.extra) or self.plan.handed != self.plan.outputs)
-        _refuse_unknown_types([*self.plan.body, *self.plan.extra, *self.plan.losses])
+        _refuse_unknown_types([*self.plan.body, *self.plan.extra, *self.plan.losses], place)
 
-    def written(self, made_from: str) -> Written:
+    def written(self, made_from: str, larger: Net | None) -> Written:
         """Return the file and its tensors."""
         methods, inputs = self._methods(), list(self.flow.inputs)
         remarks = [f"no method loss is written: {self.plan.why}"] if self.plan.why else []
-        text = self._file(methods, made_from)
+        text = self._file(methods, made_from, larger)
         return Written(text, self.class_name, list(self.members.entries.values()), [value.blob for value in inputs],
                        [value.blob for value in self.plan.labels], [value.blob for value in self.plan.outputs],
                        bool(self.plan.weighted), remarks)
@@ -143,18 +147,18 @@ class _Writing:
         try:
             WRITERS[layer.type](given)
         except MinicaffeError as error:
-            error.where = error.where or step.where
+            error.where = error.where or self.place(step.layer.name)
             raise
         return given.lines
 
     # --- the file --------------------------------------------------------------------------------------------
 
-    def _file(self, methods: Sequence[str], made_from: str) -> str:
+    def _file(self, methods: Sequence[str], made_from: str, larger: Net | None) -> str:
         used = source.with_their_own({*self.members.helpers, "read_safetensors"})
         more = "".join(f"import {name}\n" for name in sorted({"json", *self.members.imports}))
         init = source.block(["super().__init__()", *self.members.lines], 2)
-        shape = {value.blob: size for value, size in self.flow.inputs.items()}
-        takes = _and([f"{name} ({shape_text(size)})" for name, size in shape.items()])
+        takes = _and([f"{value.blob} ({_sizes(shape, larger.blobs[value.blob].shape if larger else shape)})"
+                      for value, shape in self.flow.inputs.items()])
         gives = _and([value.blob for value in self.plan.outputs])
         doc = source.in_docstring(one_line(f"It takes {takes} and returns {gives}."))
         head = source.in_docstring(one_line(f"{self.net.name or 'A net'}, written by minicaffe"
@@ -223,16 +227,22 @@ class _Scope:
         return old is None or (old not in self.kept and self.last.get(old, -1) <= i)
 
 
-def _refuse_unknown_types(steps: Sequence[Step]) -> None:
+def _refuse_unknown_types(steps: Sequence[Step], place: Callable[[str], str]) -> None:
     """Raise LayerError for the layers whose type no function writes, all in one message."""
     unknown = [step for step in steps if step.layer.type not in WRITERS]
-    if unknown:
-        named = ", ".join(f"{step.layer.name!r} ({step.layer.type})" for step in unknown)
-        raise LayerError(f"{plural(len(unknown), 'layer')} of the net has no form in PyTorch: {named}"
-                         if len(unknown) == 1 else
-                         f"{plural(len(unknown), 'layer')} of the net have no form in PyTorch: {named}",
-                         where=unknown[0].where,
-                         hint="cut the net before it, so that its bottoms become outputs, and compute the rest outside")
+    if not unknown:
+        return
+    first, *others = (f"{step.layer.name!r} ({step.layer.type})" for step in unknown)
+    made = {value for step in unknown for value in step.y}
+    cut = dict.fromkeys(value.blob for step in unknown for value in step.x if value.maker and value not in made)
+    raise LayerError(f"layer {first} has no form in PyTorch" + (f"; nor has {', '.join(others)}" if others else ""),
+                     where=place(unknown[0].layer.name),
+                     hint=f"--outputs {','.join(cut)} ends the net before it; compute the rest outside")
+
+
+def _sizes(shape: Sequence[int], other: Sequence[int]) -> str:
+    """Return a shape in words, with N for the sizes that are others in another batch."""
+    return " × ".join(str(a) if a == b else "N" for a, b in zip(shape, other, strict=True)) or "a number"
 
 
 def _shortened(lines: Sequence[str]) -> list[str]:
@@ -248,5 +258,3 @@ def _and(words: Sequence[str]) -> str:
     """Return words as in a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1] if words else ""]))
 
-
-__all__: list[str] = ["Callable", "Written", "module_of"]

@@ -66,11 +66,20 @@ class Flow:
         return {step.key: step.layer for step in self.steps}
 
 
-def flow_of(net: Net) -> Flow:
-    """Return the steps of a net. Input, Split and Silence are none."""
-    flow, now, count = Flow(), dict[int, Value](), Counter[str]()
-    names, firsts = net.wiring.blob_names, dict[object, Place]()
-    for i, layer in enumerate(net.layers):
+def keys_of(net: Net) -> list[str]:
+    """Return the key of each layer: its name, with a number behind it where an earlier layer has the same one."""
+    count, keys = Counter[str](), []
+    for layer in net.layers:
+        count[layer.name] += 1
+        keys.append(layer.name if count[layer.name] == 1 else f"{layer.name} {count[layer.name]}")
+    return keys
+
+
+def flow_of(net: Net, outputs: Sequence[str]) -> Flow:
+    """Return the steps of a net that ends at some blobs. Input and Split are none."""
+    flow, now, firsts = Flow(), dict[int, Value](), dict[object, Place]()
+    names = net.wiring.blob_names
+    for i, (layer, key) in enumerate(zip(net.layers, keys_of(net), strict=True)):
         bottoms, tops = net.wiring.bottoms[i], net.wiring.tops[i]
         if layer.is_input:
             for t in tops:
@@ -80,8 +89,6 @@ def flow_of(net: Net) -> Flow:
         if layer.type == "Split":
             now.update({t: now[bottoms[0]] for t in tops})
             continue
-        count[layer.name] += 1
-        key = layer.name if count[layer.name] == 1 else f"{layer.name} {count[layer.name]}"
         x = [now[b] for b in bottoms]
         y = [Value(key, t, names[top]) for t, top in enumerate(tops)]
         now.update(zip(tops, y, strict=True))
@@ -90,9 +97,9 @@ def flow_of(net: Net) -> Flow:
                                [blob.shape for blob in net.tops[i]],
                                [j < len(given) and not given[j] for j in range(len(x))]))
         for k, blob in enumerate(layer.blobs):
-            owner = firsts.setdefault(blob.storages, (key, k))
-            flow.owners[key, k] = owner
-    flow.outputs = [now[b] for b in net.wiring.outputs if now[b].maker]
+            flow.owners[key, k] = firsts.setdefault(blob.storages, (key, k))
+    latest = {name: b for b, name in enumerate(names)}
+    flow.outputs = [now[latest[name]] for name in outputs if now[latest[name]].maker]
     return flow
 
 
@@ -187,7 +194,6 @@ def plan(flow: Flow, training: Flow | None) -> Plan:
     readers = [*[v for step in losses for v in step.x], *[v for step in extra for v in step.x], *flow.outputs,
                *[value for _, value in weighted]]
     own = {value for step in body for value in step.y}
-    body = needed(body, readers)
     handed = [value for value in dict.fromkeys(readers) if value in own]
     read = {value for step in [*body, *losses] for value in step.x}
     return Plan(body, handed, extra, flow.outputs, losses, weighted, [value for value in labels if value in read])
