@@ -12,7 +12,31 @@ from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN, NetParameter, text
 from minicaffe.testing.random_numbers import random_weights
 
-TOLERANCE = 1e-5  # of the largest number of an output or a gradient
+TOLERANCE = 1e-5  # of the range of an output or a gradient
+
+IMAGES = "name: '{}' layer {{ name: 'data' type: 'Input' top: 'data' input_param {{ shape {{ dim: 2 dim: 4 dim: 7 " \
+         "dim: 9 }} }} }}\n"
+LABEL = "layer { name: 'label' type: 'Input' top: 'label' input_param { shape { dim: 2 } } }\n"
+
+
+def images(name="Small"):
+    """The beginning of a net of this name, with images."""
+    return IMAGES.format(name)
+
+
+LENET = """name: "LeNet"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 64 dim: 1 dim: 28 dim: 28 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param { num_output: 20 kernel_size: 5 } }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2" convolution_param { num_output: 50 kernel_size: 5 } }
+layer { name: "pool2" type: "Pooling" bottom: "conv2" top: "pool2" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "ip1" type: "InnerProduct" bottom: "pool2" top: "ip1" inner_product_param { num_output: 500 } }
+layer { name: "relu1" type: "ReLU" bottom: "ip1" top: "ip1" }
+layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2" inner_product_param { num_output: 10 } }
+"""
+PROB = 'layer { name: "prob" type: "Softmax" bottom: "ip2" top: "prob" }'
+LOSS = LABEL.replace("dim: 2", "dim: 64") + \
+    'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }'
 
 
 def nets_of(prototxt, training="", fill=None):

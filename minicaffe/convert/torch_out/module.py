@@ -89,7 +89,7 @@ class _Writing:
     def _methods(self) -> list[str]:
         """Return the methods behind __init__ as text."""
         p, inputs = self.plan, list(self.flow.inputs)
-        labels = f" and of its {_and([value.blob for value in p.labels])}" if p.labels else ""
+        labels = f" with its {_and([value.blob for value in p.labels])}" if p.labels else ""
         if not p.weighted:
             return [self._method("forward", "", inputs, p.body, p.outputs)]
         loss_doc = f"Return the loss of a batch{labels}, which training makes smaller."

@@ -55,8 +55,13 @@ def num(value: float) -> str:
         return repr(int(value))
     if not math.isfinite(value):
         return f'float("{value}")'
+    return repr(decimal(value))
+
+
+def decimal(value: float) -> float:
+    """Return the number with the fewest digits that is this one in float32: 0.1 for 0.10000000149."""
     short = float(str(np.float32(value)))
-    return repr(short if np.float32(short) == np.float32(value) else float(value))
+    return short if float(np.float32(value)) == value else value
 
 
 def pair(sizes: Iterable[int]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.convert import proof
+from minicaffe.convert.torch_out import names
 from minicaffe.convert.torch_out.module import Written
 from minicaffe.convert.torch_out.steps import Flow, flow_of, keys_of
 from minicaffe.io import safetensors
@@ -172,10 +173,21 @@ def _learning(net: Net, outputs: Sequence[str], *, with_loss: bool) -> Net:
     for mine, theirs in zip(found.layers, net.layers, strict=True):
         for blob, source in zip(mine.blobs, theirs.blobs, strict=True):
             blob.data[...] = source.data
+        _take_decimals(mine)
         if mine.type == "Dropout":
             mine.scale_drawn *= 1 - mine.p  # type: ignore[attr-defined]
             mine.p = 0.0  # type: ignore[attr-defined]
     return found
+
+
+def _take_decimals(layer: Any) -> None:
+    """Give a layer the numbers of its definition as they are written there: a message holds 1e-5 as 9.99999975e-06.
+
+    The module has 1e-5, and behind many layers the difference would be seen.
+    """
+    for name, value in vars(layer).items():
+        if type(value) is float and np.isfinite(value):
+            setattr(layer, name, names.decimal(value))
 
 
 def _has_gradient(layer: Any, t: int) -> bool:

@@ -179,24 +179,21 @@ def plan(flow: Flow, training: Flow | None) -> Plan:
                 for weight, value in zip(step.layer.loss_weights, step.y, strict=True) if weight]
     if not weighted:
         return alone
-    made = training.layers()
-    extra = [step for step in alone.body if step.key not in made]
     if why := _differs(alone.body, training):
         alone.why = why
         return alone
     labels = [value for value in training.inputs if value not in flow.inputs]
     late = _depending_on(training.steps, labels)
-    body = needed([step for step in training.steps if step.key not in late],
-                  [*[value for step in extra for value in step.x], *flow.outputs,
-                   *[value for step in training.steps if step.key in late for value in step.x],
-                   *[value for _, value in weighted]])
     losses = needed([step for step in training.steps if step.key in late], [value for _, value in weighted])
-    readers = [*[v for step in losses for v in step.x], *[v for step in extra for v in step.x], *flow.outputs,
-               *[value for _, value in weighted]]
-    own = {value for step in body for value in step.y}
-    handed = [value for value in dict.fromkeys(readers) if value in own]
-    read = {value for step in [*body, *losses] for value in step.x}
-    return Plan(body, handed, extra, flow.outputs, losses, weighted, [value for value in labels if value in read])
+    read = [*[value for step in losses for value in step.x], *[value for _, value in weighted]]
+    body = needed([step for step in training.steps if step.key not in late], read)
+    shared = {step.key for step in body}
+    extra = [step for step in alone.body if step.key not in shared]
+    made = {value for step in body for value in step.y}
+    read += [*[value for step in extra for value in step.x], *flow.outputs]
+    handed = [value for value in dict.fromkeys(read) if value in made]
+    taken = {value for step in [*body, *losses] for value in step.x}
+    return Plan(body, handed, extra, flow.outputs, losses, weighted, [value for value in labels if value in taken])
 
 
 def _depending_on(steps: Sequence[Step], labels: Sequence[Value]) -> set[str]:
@@ -210,12 +207,10 @@ def _depending_on(steps: Sequence[Step], labels: Sequence[Value]) -> set[str]:
 
 
 def _differs(steps: Sequence[Step], training: Flow) -> str:
-    """Return why the steps are no part of the net for training; "" where they are, but for those without weights."""
+    """Return why layers of the two phases are not the same; "" where those of one name are."""
     other = {step.key: step for step in training.steps}
     for step in steps:
         twin = other.get(step.key)
-        if twin is None and step.layer.blobs:
-            return f"layer {step.layer.name!r} is not part of the phase TRAIN"
         if twin is not None and (twin.layer.type, twin.x) != (step.layer.type, step.x):
             return f"layer {step.layer.name!r} is another one in the phase TRAIN"
         if twin is not None and _content(twin.layer) != _content(step.layer):
