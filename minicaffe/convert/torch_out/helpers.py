@@ -52,7 +52,7 @@ def pad_for_pooling(x, kernel, stride, pad, ceil, value):
     Caffe rounds the number of windows up, and leaves out a last window that would begin behind the image.
     """
     pads = []
-    for n, k, s, p in zip(x.shape[2:], *map(pair, (kernel, stride, pad))):  # noqa: B905 - Python 3.9 knows no strict
+    for n, k, s, p in zip(x.shape[2:], *map(pair, (kernel, stride, pad)), strict=True):
         windows = (n + 2 * p - k + (s - 1 if ceil else 0)) // s + 1
         if any(pair(pad)) and (windows - 1) * s >= n + p:
             windows -= 1

@@ -161,8 +161,8 @@ class _Writing:
                       for value, shape in self.flow.inputs.items()])
         gives = _and([value.blob for value in self.plan.outputs])
         doc = source.in_docstring(one_line(f"It takes {takes} and returns {gives}."))
-        head = source.in_docstring(one_line(f"{self.net.name or 'A net'}, written by minicaffe"
-                                            f"{f' from {made_from}' if made_from else ''}."))
+        head = source.in_docstring(one_line(f"{self.net.name or 'A net'}, written by minicaffe."))
+        head += f"\n\nMade from {source.in_docstring(one_line(made_from))}.\n" if made_from else ""
         parts = [f'"""{head}"""\n\n{more}from pathlib import Path\n\nimport torch\nimport torch.nn.functional as F\n'
                  "from torch import nn\n",
                  f'class {self.class_name}(nn.Module):\n    """{doc}"""\n\n    def __init__(self):\n{init}\n\n'

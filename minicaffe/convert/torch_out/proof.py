@@ -14,8 +14,9 @@ import numpy as np
 
 from minicaffe.convert import proof
 from minicaffe.convert.torch_out import names
+from minicaffe.convert.torch_out.layers.normalization import stored_statistics
 from minicaffe.convert.torch_out.module import Written
-from minicaffe.convert.torch_out.steps import Flow, flow_of, keys_of
+from minicaffe.convert.torch_out.steps import Flow, Value, flow_of, keys_of
 from minicaffe.io import safetensors
 from minicaffe.io.files import replace_file
 from minicaffe.net import Net
@@ -142,9 +143,9 @@ def _compared(written: Written, flow: Flow, tensors: dict[str, Any]) -> list[pro
 
 def _weighed(torch: Any, found: Any, net: Net, flow: Flow, draw: np.random.Generator) -> Any:
     """Return a random linear function of the outputs that have a gradient, and give their diffs its slopes."""
-    total, layers = torch.zeros((), dtype=torch.float64), flow.layers()
+    total, sloping = torch.zeros((), dtype=torch.float64), _with_gradient(flow)
     for value, output in zip(flow.outputs, found if isinstance(found, tuple) else (found,), strict=True):
-        if _has_gradient(layers[value.maker], value.t):
+        if value in sloping:
             slopes = draw.standard_normal(output.shape)
             net.blobs[value.blob].diff[...] = slopes
             total = total + (output * torch.from_numpy(slopes)).sum()
@@ -159,21 +160,27 @@ def _learning(net: Net, outputs: Sequence[str], *, with_loss: bool) -> Net:
     definition = NetParameter()
     definition.CopyFrom(net.param)
     definition.state.phase = TRAIN
-    ends = set() if with_loss else set(flow_of(net, outputs).outputs)
+    flow = flow_of(net, outputs)
+    ends = set() if with_loss else _with_gradient(flow).intersection(flow.outputs)
     for given, layer, key in zip(definition.layer, net.layers, keys_of(net), strict=True):
         for name in ("phase", "include", "exclude"):
             given.ClearField(name)
         for spec in given.param if not layer.side_effects else ():
             spec.ClearField("lr_mult")
-        weights = [float((key, t, top) in ends and _has_gradient(layer, t)) for t, top in enumerate(given.top)]
-        if any(weights):
+        if any(weights := [float((key, t, top) in ends) for t, top in enumerate(given.top)]):
             given.loss_weight[:] = weights
+        flows = [layer.gradient_to(j) and layer.allow_force_backward(j) for j in range(len(given.bottom))]
+        if not with_loss and not all(flows) and not given.propagate_down:  # PriorBox refuses to be asked for a gradient
+            given.propagate_down[:] = flows
     found = Net(definition, TRAIN, dtype=np.float64, allow_python=net.allow_python)
     found.replay = False
     for mine, theirs in zip(found.layers, net.layers, strict=True):
         for blob, source in zip(mine.blobs, theirs.blobs, strict=True):
             blob.data[...] = source.data
         _take_decimals(mine)
+        if mine.type == "BatchNorm":  # divided by the factor, they are rounded in the module
+            for blob, values in zip(mine.blobs, (*stored_statistics(theirs), np.ones(1)), strict=False):
+                blob.data[...] = values
         if mine.type == "Dropout":
             mine.scale_drawn *= 1 - mine.p  # type: ignore[attr-defined]
             mine.p = 0.0  # type: ignore[attr-defined]
@@ -190,7 +197,11 @@ def _take_decimals(layer: Any) -> None:
             setattr(layer, name, names.decimal(value))
 
 
-def _has_gradient(layer: Any, t: int) -> bool:
-    """Return whether a gradient flows from top t of a layer to a bottom or a learnable blob of it."""
-    return layer.gradient_from(t) and (bool(layer.blobs) or any(
-        layer.gradient_to(j) for j in range(len(layer.layer_param.bottom))))
+def _with_gradient(flow: Flow) -> set[Value]:
+    """Return the values through which a gradient reaches something that is learned."""
+    found = set[Value]()
+    for step in flow.steps:
+        layer = step.layer
+        if layer.blobs or any(x in found and layer.gradient_to(j) for j, x in enumerate(step.x)):
+            found.update(y for y in step.y if layer.gradient_from(y.t))
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from minicaffe.convert.torch_out.given import Given, says
 from minicaffe.convert.torch_out.names import num
 
@@ -204,11 +206,9 @@ def _weighed(g: Given, each: str, class_weight: str, batch: str, target: str = "
     layer = g.layer
     factors = [class_weight] if class_weight else []
     if layer._has_weight_bottom(g.x):
-        w, count = g.x[layer.weight_bottom], g.layer
-        whole = _same_count(g)
-        factors.append(f"{w}.reshape_as({each})" if whole else
+        w = g.x[layer.weight_bottom]
+        factors.append(f"{w}.reshape_as({each})" if _one_for_each_cell(g) else
                        f"{w}.reshape(-1{', 1' * (_axes_of_cells(g) - 1)})")
-        del count
     if layer.ignore_label is not None:
         values = target or f"{g.x[1]}"
         if not layer.layer_param.loss_param.exact_ignore:
@@ -235,13 +235,6 @@ def _axes_of_cells(g: Given) -> int:
         g.axes() - 1 if hasattr(g.layer, "axis") else 1
 
 
-def _same_count(g: Given) -> bool:
+def _one_for_each_cell(g: Given) -> bool:
     """Return whether the bottom with weights has one for each cell, not one for each sample."""
-    shape = g.x_shapes[g.layer.weight_bottom]
-    cells = 1
-    for n in g.x_shapes[1]:
-        cells *= n
-    count = 1
-    for n in shape:
-        count *= n
-    return count == cells
+    return math.prod(g.x_shapes[g.layer.weight_bottom]) == math.prod(g.x_shapes[1])

@@ -21,7 +21,7 @@ def batch_norm(g: Given) -> None:
     layer, own = g.layer, len(g.layer.blobs) - 3
     in_training = g.twin.use_global_stats if g.twin is not None else not layer.of_nvidia and g.param.use_global_stats
     entries: dict[str, Any] = {"weight": 3, "bias": 4} if own == 2 or g.follower else {}
-    normalize = _module(g, layer.fraction, entries, _statistics(g), test=layer.use_global_stats, train=in_training)
+    normalize = _module(g, layer.fraction, entries, stored_statistics(layer), test=layer.use_global_stats, train=in_training)
     w = f" * {g.parameter('_weight', 3, (layer.C, *[1] * (g.axes() - 2)))}" if own == 1 else ""
     g.put(f"{normalize}({g.x[0]}){w}")
 
@@ -42,14 +42,13 @@ def bn(g: Given) -> None:
     g.put(f"{normalize}({x}{swap}){swap}")
 
 
-def _statistics(g: Given) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the variance that a BatchNorm has stored."""
-    mean, variance = g.blob(0), g.blob(1)
-    if g.layer.of_nvidia:
-        return mean, variance
-    factor = float(g.blob(2)[0])
-    scale = 1 / factor if factor else 0.0  # Caffe: with the factor 0, as at the start, both are 0
-    return mean * scale, variance * scale
+def stored_statistics(layer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the variance that a BatchNorm has stored, as the numbers that PyTorch keeps."""
+    mean, variance, factor = (np.array(blob.data) for blob in layer.blobs[:3])
+    scale = 1.0
+    if not layer.of_nvidia:
+        scale = 1 / float(factor[0]) if factor[0] else 0.0  # Caffe: with the factor 0, as at the start, both are 0
+    return (mean * scale).astype(np.float32), (variance * scale).astype(np.float32)
 
 
 def _module(g: Given, fraction: float, entries: dict[str, Any], statistics: tuple[np.ndarray, np.ndarray] | None, *,
@@ -67,7 +66,7 @@ def _module(g: Given, fraction: float, entries: dict[str, Any], statistics: tupl
     kind, eps, remark = f"nn.{CLASSES[g.axes()]}", num(g.layer.eps), ""
     options = [num(g.layer.C)] + ([] if entries else ["affine=False"]) + ([f"eps={eps}"] if eps != "1e-05" else [])
     if test and statistics is not None:
-        mean, variance = (values.astype(np.float32) for values in statistics)
+        mean, variance = statistics
         entries = {**entries, "running_mean": mean, "running_var": variance, "num_batches_tracked": COUNT}
         if train:
             kind = g.helper(f"Frozen{CLASSES[g.axes()]}")
