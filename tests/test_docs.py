@@ -39,6 +39,23 @@ def test_layers_page_has_every_type():
     assert set(registered_types()) == set(re.findall(r"^- \[(\w+)\]\(#[\w-]+\): ", page, re.MULTILINE))
 
 
+def test_tables_of_leaving_are_what_the_docstrings_say():
+    """The tables in docs/leaving.md are not stale; `make docs` writes them anew."""
+    made = generator()
+    page = made.LEAVING_TARGET.read_text(encoding="utf-8")
+
+    assert made.with_tables(page) == page
+    assert "| ReLU | Relu, or LeakyRelu with a negative_slope. |\n" in page
+
+
+def test_each_writer_says_what_its_layer_becomes():
+    """The first paragraph of its docstring is a row of docs/leaving.md."""
+    made = generator()
+
+    assert [] == [name for name, function in made.ONNX_WRITERS.items()
+                  if not made.first_paragraph(function).endswith((".", ")."))]
+
+
 def test_field_comments_are_those_of_the_proto_file():
     """The comments in the package are what `make proto` takes from protos/caffe.proto."""
     needs("grpc_tools")

@@ -52,7 +52,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
     },
     "Files": {
         "weights": ("weights", "list what is in a weight file, or compare two"),
-        "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
+        "convert": ("convert", "rewrite a definition, weights or a solver state in another format; or a net as ONNX"),
         "upgrade": ("upgrade", "bring a net, its weights or a solver into today's format, and say what changed"),
         "fmt": ("fmt", "format a prototxt; its comments stay"),
         "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
@@ -282,7 +282,7 @@ def _usage() -> str:
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
                             "packages: train, test, classify, data NET, time, check, summary, draw, trace, lint, "
-                            "deploy, warm NET, stub, convert --model, extract_features and replay. With --no-python "
+                            "deploy, warm NET, stub, convert with a net, extract_features and replay. With --no-python "
                             "they refuse such a net. The commands layers, explain and schema run installed packages "
                             "too, to show their types. --import MODULE first runs a module of your own, for the types "
                             "that it registers. No other command runs code that a file names.",

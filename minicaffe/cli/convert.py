@@ -6,6 +6,11 @@
   minicaffe convert lenet.npz lenet.caffemodel --model lenet.prototxt      put the net into the file as well
   minicaffe convert lenet.caffemodel lenet.prototxt          take the net out of a weight file
   minicaffe convert a.solverstate a.solverstate.h5           a solver state, and back
+  minicaffe convert net.prototxt lenet.caffemodel lenet.onnx       a net with its weights, for other programs
+
+Where B is an .onnx file, the net is that of the phase TEST, with inputs in place of data layers and labels, and with
+Softmax or Sigmoid in place of losses. The model is run beside the net, and the largest difference of each output is
+printed; where one is too large, nothing is written. docs/leaving.md says more.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class Sizes:
         self.shapes: dict[str, list[int]] = {}
         self.remarks: list[str] = []
         self.real = True  # whether each source is there
-        wanted = dict(_shape(one, data[0].top[0]) for one in given)
+        wanted = dict(sample_shape(one, data[0].top[0]) for one in given)
         known = {top for layer in data for top in layer.top}
         for top in wanted:
             if top not in known:
@@ -156,7 +156,7 @@ class Sizes:
                         "of its images is not known", hint="give it: --shape CxHxW, such as --shape 1x28x28")
 
 
-def _shape(text: str, top: str) -> tuple[str, list[int]]:
+def sample_shape(text: str, top: str) -> tuple[str, list[int]]:
     """Read [TOP=]CxHxW."""
     name, equals, sizes = text.rpartition("=")
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", sizes):

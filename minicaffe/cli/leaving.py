@@ -57,6 +57,11 @@ class Leaving:
         made.share_trained_layers_with(self.net)
         return made
 
+    def batch_axis(self, name: str) -> int:
+        """Return the axis of an input along which samples follow one another."""
+        shapes = [net.blobs[name].shape for net in (self.net, self.larger or self.net)]
+        return next((axis for axis, (n, m) in enumerate(zip(*shapes, strict=True)) if n != m), 0)
+
     def line_of(self, layer: str) -> str:
         """Return the file and the line of a layer, '' where it is in no file."""
         return self.place.of_layer(layer)
@@ -84,12 +89,13 @@ def _batch(text: str) -> int:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise DataError where the net and its weights are not what they should be, before anything is read whole."""
-    usage = f"minicaffe convert NET.prototxt WEIGHTS {args.target}"
+    usage = usage_of(args)
     weights = args.source.split(",")
     kinds = [sniff(path) for path in weights]
     if not args.model:
         if kinds[0] in DEFINITION_KINDS:
-            raise DataError(f"{args.source} is a net, and {args.target} needs its weights too", hint=usage)
+            args.model, args.source = args.source, ""  # it may have no weights
+            return
         raise DataError(f"{args.source} is {describe(kinds[0])}, and {args.target} needs the net too", hint=usage)
     if kinds[0] in DEFINITION_KINDS and sniff(args.model) in WEIGHT_KINDS:
         raise DataError(f"{args.model} is {describe(sniff(args.model))}, and {args.source} is the net: they are in the "
@@ -98,6 +104,11 @@ def check_files(args: argparse.Namespace) -> None:
         if kind not in WEIGHT_KINDS:
             raise DataError(f"{path} is {describe(kind)}, not weights",
                             hint=f"{usage}; the names of weights end in {', '.join(WEIGHT_SUFFIXES)}")
+
+
+def usage_of(args: argparse.Namespace) -> str:
+    """Return the form of the command that writes B."""
+    return f"minicaffe convert NET.prototxt WEIGHTS {args.target}"
 
 
 def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
@@ -117,8 +128,10 @@ def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
         if outputs:
             definition = _ended_at(outputs, definition, remarks)
         batch, larger = _batch_of(definition, args, remarks) if free else (0, None)
-        net = _net(definition, batch, weights=args.source, allow_python=not args.no_python)
+        net = _net(definition, batch, weights=args.source or (), allow_python=not args.no_python)
         require_weights(net, args.source)
+        if not args.source and any(layer.blobs for layer in net.layers):
+            raise DataError(f"{args.model} is a net, and {args.target} needs its weights too", hint=usage_of(args))
     return Leaving(net, larger, outputs or net.outputs, definition, remarks, data, given, place)
 
 

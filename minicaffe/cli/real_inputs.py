@@ -98,14 +98,15 @@ def _in_batches(made: Leaving, net: Net, kind: str, arrays: dict[str, np.ndarray
 
     An array that is as long as the input is one batch, whatever its first axis means.
     """
+    axes = {name: made.batch_axis(name) for name in arrays}
     for name, values in arrays.items():
         shape = net.blobs[name].shape
-        if values.ndim != len(shape) or values.shape[1:] != shape[1:] or not values.size:
+        if values.ndim != len(shape) or not values.size \
+                or np.delete(values.shape, axes[name]).tolist() != np.delete(shape, axes[name]).tolist():
             raise DataError(f"--inputs: {kind} has {shape_text(values.shape)} for the input {name!r}, which takes "
-                            f"{shape_text(shape)}", hint="the first size, of the batch, may be another one")
-    sizes = {name: net.blobs[name].shape[0] for name in arrays}
-    count = max(-(-len(values) // sizes[name]) for name, values in arrays.items())
-    for k in range(count):
-        batch = {name: np.take(values, range(k * sizes[name], (k + 1) * sizes[name]), axis=0, mode="wrap")
+                            f"{shape_text(shape)}", hint=f"axis {axes[name]}, that of the batch, may have another size")
+    sizes = {name: net.blobs[name].shape[axes[name]] for name in arrays}
+    for k in range(max(-(-values.shape[axes[name]] // sizes[name]) for name, values in arrays.items())):
+        batch = {name: np.take(values, range(k * sizes[name], (k + 1) * sizes[name]), axis=axes[name], mode="wrap")
                  for name, values in arrays.items()}
         yield proof.run_on(net, kind, batch, made.outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ def onnx() -> Any:
     try:
         import onnx
         import onnx.checker
+        import onnx.defs
         import onnx.helper
+        import onnx.inliner
         import onnx.numpy_helper
         import onnx.shape_inference
     except ModuleNotFoundError as error:
@@ -61,3 +63,19 @@ def run(model: bytes | str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
     except Exception as error:  # onnxruntime has many kinds, which have no base of their own
         raise DataError(f"onnxruntime cannot run the model: {error}") from error
+
+
+def evaluate_node(node: Any, inputs: Mapping[str, np.ndarray], opsets: Sequence[Any]) -> list[np.ndarray]:
+    """Compute the outputs of one node (a NodeProto) by the functions that come with the package onnx.
+
+    opsets  the versions of operators, as a model has them
+    """
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    names = [name for name in node.output if name]
+    given, made = ([onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in group]
+                   for group in (inputs, names))
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "node", given, made), opset_imports=opsets)
+    found = dict(zip(names, ReferenceEvaluator(model).run(None, dict(inputs)), strict=True))
+    return [found[name] if name else np.empty(0) for name in node.output]

@@ -114,6 +114,9 @@ def run_on(net: Net, kind: str, inputs: Arrays, outputs: Sequence[str]) -> Run:
     for name, values in inputs.items():
         net.blobs[name].data[...] = values
     given = {name: net.blobs[name].data.copy() for name in net.inputs}
+    for layer in net.layers:
+        for state in getattr(layer, "states", ()) if layer.recurrent else ():
+            state.data[...] = 0  # a recurrent layer would go on from the run before, which another program does not
     net.forward()
     return Run(kind, given, {name: net.blobs[name].data.copy() for name in outputs})
 

@@ -1,6 +1,7 @@
 """Turn a net for training into the net to use afterwards: Inputs replace data layers, probabilities replace losses.
 
-Only `minicaffe deploy` runs this pass. A net that is trained or tested does not go through it.
+`minicaffe deploy` runs this pass, and so does what uses a net without training it. A net that is trained or tested does
+not go through it.
 """
 
 from __future__ import annotations

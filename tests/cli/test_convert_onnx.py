@@ -100,6 +100,13 @@ def test_the_model_gives_the_numbers_of_the_net(capsys):
                                net.blobs["prob"].data, atol=1e-6)
 
 
+def test_a_net_without_weights(capsys):
+    """It needs no file of weights."""
+    with open("net.prototxt", "w") as file:
+        file.write(IMAGES)
+    assert ["Relu"] == [node.op_type for node in converted(capsys, "net.prototxt", "out.onnx")[1].graph.node]
+
+
 def test_with_model(capsys):
     """The two forms write the same bytes."""
     net, weights_file = save(DEPLOYED)
@@ -350,11 +357,23 @@ def test_images_of_the_user(capsys):
 @pytest.mark.parametrize(("saved", "want"), [
     ({"z": np.ones((5, 3))}, "--inputs: a.npz holds z, but the net has the inputs x"),
     ({"x": np.ones((5, 4))}, "--inputs: a.npz has 5×4 for the input 'x', which takes 1×3"),
+    ({"x": np.array(1)}, "--inputs: a.npz has scalar for the input 'x', which takes 1×3"),
     ({"x": np.ones((0, 3))}, "--inputs: a.npz has 0×3 for the input 'x', which takes 1×3")])
 def test_arrays_that_do_not_fit(capsys, saved, want):
     needs("onnxruntime")
     np.savez("a.npz", **saved)
     assert want in refused(capsys, *save(DEPLOYED), "out.onnx", "--inputs", "a.npz")
+
+
+def test_arrays_of_sequences(capsys):
+    """Their samples follow one another along the second axis."""
+    needs("onnxruntime")
+    lstm = layer("LSTM", "x cont", "y", "recurrent_param { num_output: 2 weight_filler { type: 'xavier' } }")
+    files = save(inputs(x=(4, 5, 3), cont=(4, 5)) + lstm)
+    np.savez("a.npz", x=np.ones((4, 7, 3)), cont=np.ones((4, 7)))
+    said, model = converted(capsys, *files, "out.onnx", "--inputs", "a.npz")
+    assert {"x": [4, "batch", 3], "cont": [4, "batch"]} == sizes(model.graph.input)
+    assert "and a.npz:" in " ".join(said.split())
 
 
 def test_one_array_for_two_inputs(capsys):

@@ -91,6 +91,19 @@ def test_no_python_refuses_before_the_code_has_run(strangers_folder, capsys, com
     assert not (strangers_folder / "it_ran").exists()
 
 
+@pytest.mark.parametrize(("files", "reason"), [
+    (["net.prototxt", "w.npz", "out.onnx"], "onnx"), (["net.prototxt", "w.npz", "w.caffemodel"], "")])
+def test_no_python_refuses_a_net_that_is_converted(strangers_folder, capsys, files, reason):
+    """In the form with three files as well, in which the net stands first."""
+    if reason:
+        needs(reason)
+    assert main(["convert", *files, "--no-python"]) == 1
+
+    error = capsys.readouterr().err
+    assert "net.prototxt:4: layer 'p' (Python) would run the code of module 'stranger', class 'Same'" in error
+    assert not (strangers_folder / "it_ran").exists()
+
+
 def test_no_python_passes_over_the_code_for_a_stub(strangers_folder, capsys):
     """`stub` wants shapes alone: with --no-python the top of a Python layer has an assumed one, and no code runs."""
     assert main(["stub", *RUN_CODE["stub"], "--no-python"]) == 0

@@ -63,7 +63,8 @@ def test_clip_lets_min_win():
 
 @pytest.mark.parametrize(("type_", "param"), [
     ("AbsVal", ""), ("BNLL", ""), ("Sigmoid", ""), ("TanH", ""), ("ReLU", ""),
-    ("ReLU", "relu_param { negative_slope: 0.3 }"), ("ReLU6", ""), ("ELU", ""), ("Swish", ""), ("Threshold", ""), ("Clip", "clip_param { min: -1 max: 2 }"),
+    ("ReLU", "relu_param { negative_slope: 0.3 }"), ("ReLU6", ""), ("ELU", ""), ("Swish", ""), ("Threshold", ""),
+    ("Clip", "clip_param { min: -1 max: 2 }"),
     ("Power", "power_param { scale: 0 shift: 3 power: 2 }"), ("Power", "power_param { power: 0 }"),
     ("Power", "power_param { power: -1 }"), ("Power", "power_param { power: 1.5 }"),
     ("Power", "power_param { scale: 0 shift: -3 power: 0.7 }"), ("Exp", ""), ("Exp", "exp_param { scale: 0 }"),

@@ -72,5 +72,6 @@ def test_dropout_of_forks_scales():
 
 def test_refuses_dropout_by_chance():
     with pytest.raises(LayerError, match=r"'d' \(Dropout\) has sample_weights_test") as error:
-        exported(X + "layer { name: 'd' type: 'Dropout' bottom: 'x' top: 'y' dropout_param { sample_weights_test: true } }")
+        exported(X + """layer { name: 'd' type: 'Dropout' bottom: 'x' top: 'y'
+                        dropout_param { sample_weights_test: true } }""")
     assert "remove sample_weights_test" in error.value.hint

@@ -18,8 +18,7 @@ def batch_norm(g: Given) -> None:
     needs_fixed(g, [1] if len(shape) > 1 else [])
     w, b = (*(g.numbers(k) for k in range(3, len(layer.blobs))), None, None)[:2]
     if not layer.use_global_stats:
-        axes = [axis for axis in range(len(shape)) if axis != 1]
-        x, *_ = _by_batch(g, axes, g.y if w is None else 1)
+        x, *_ = _by_batch(g, 1, g.y if w is None else 1)
         if w is not None:
             _scale(g, x, w, b, 1)
         return
@@ -41,7 +40,7 @@ def bn(g: Given) -> None:
     needs_fixed(g, [layer.axis])
     w, b, *stored = (g.numbers(k).reshape(-1) for k in range(len(layer.blobs)))
     if layer.uses_batch:
-        x, *measured = _by_batch(g, [axis for axis in range(len(shape)) if axis != layer.axis])
+        x, *measured = _by_batch(g, layer.axis)
         for y, values in zip(g.y[1:], measured, strict=False):
             g.node("Reshape", [values, g.ints("statistics", (1, -1, 1, 1))], [y])
         _scale(g, x, w, b, layer.axis)
@@ -59,11 +58,12 @@ def bn(g: Given) -> None:
 def lrn(g: Given) -> None:
     """LRN; with WITHIN_CHANNEL, AveragePool of the squares, Mul, Add, Pow and Div.
 
-    So it is also across channels where alpha or beta is not positive, for onnxruntime wants them so for LRN.
+    So it is also across channels where onnxruntime's LRN will not do: it wants a positive alpha and beta, and its
+    rounding shows where k is less than 1.
     """
     p, n = g.param, g.layer.n
     across = p.norm_region == p.ACROSS_CHANNELS
-    if across and p.alpha > 0 and p.beta > 0:
+    if across and min(p.alpha, p.beta) > 0 and p.k >= 1:
         g.node("LRN", g.x, g.y, alpha=p.alpha, beta=p.beta, bias=p.k, size=n)
         return
     x = _square(g, g.x[0])
@@ -129,13 +129,24 @@ def _by_stored(g: Given, w: np.ndarray | None, b: np.ndarray | None, mean: np.nd
     g.node("Reshape", [y, g.ints("shape", [0])], g.y)
 
 
-def _by_batch(g: Given, axes: Sequence[int], y: int | Sequence[str] = 1) -> tuple[str, str, str]:
-    """Normalize bottom 0 by its mean and variance over some axes; return the names of what it becomes and of both."""
-    mean = _mean(g, g.x[0], axes)
+def _by_batch(g: Given, axis: int, y: int | Sequence[str] = 1) -> tuple[str, str, str]:
+    """Normalize bottom 0 by the mean and the variance of each channel; return the names of the result and of both.
+
+    axis    that of the channels
+    """
+    mean = _channel_mean(g, g.x[0], axis)
     difference = g.node("Sub", [g.x[0], mean])
-    variance = _mean(g, _square(g, difference), axes)
+    variance = _channel_mean(g, _square(g, difference), axis)
     deviation = g.node("Sqrt", [g.node("Add", [variance, g.floats("eps", g.layer.eps)])])
     return g.node("Div", [difference, deviation], y), mean, variance
+
+
+def _channel_mean(g: Given, x: str, axis: int) -> str:
+    """Add the mean of each channel of a value that has the axes of bottom 0."""
+    # in two steps, because OpenCV 5 finds wrong means over axes that are not neighbours
+    if later := range(axis + 1, len(g.x_shapes[0])):
+        x = _mean(g, x, later)
+    return _mean(g, x, range(min(axis, len(g.x_shapes[0]))))
 
 
 def _scale(g: Given, x: str, w: np.ndarray, b: np.ndarray | None, axis: int) -> None:

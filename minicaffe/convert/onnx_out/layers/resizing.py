@@ -41,7 +41,7 @@ def upsample(g: Given) -> None:
     H, W = g.x_shapes[0][2:]
     planes = g.ints("planes", (0, 0, H * W))
     x, m = (g.node("Reshape", [value, planes]) for value in g.x)
-    zeros = g.node("ConstantOfShape", [shape_of(g, g.x[0], [g.layer.places])])
+    zeros = g.node("Expand", [g.floats("zero", 0), shape_of(g, g.x[0], [g.layer.places])])
     filled = g.node("ScatterElements", [zeros, g.node("Cast", [m], to=7), x], axis=2)
     g.node("Reshape", [filled, g.ints("shape", (0, 0, *g.y_shapes[0][2:]))], g.y)
 

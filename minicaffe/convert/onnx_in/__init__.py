@@ -1,0 +1,1 @@
+"""An ONNX model as a net: one function for each operator, in families."""

@@ -1,0 +1,71 @@
+"""Names for layers, from those of nodes and of the modules of PyTorch that they come from."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from typing import Any
+
+from minicaffe.convert.onnx_in.graph import Graph, Node
+
+SCOPES = "pkg.torch.onnx.name_scopes"  # under which torch.export's exporter stores the modules around a node
+
+
+def scope_of(proto: Any) -> str:
+    """Return the module that a node (a NodeProto) belongs to, as PyTorch names it: layer1.0.conv1. '' if unknown."""
+    stored = next((entry.value for entry in proto.metadata_props if entry.key == SCOPES), "")
+    if stored:
+        try:
+            scopes = ast.literal_eval(stored)
+        except (ValueError, SyntaxError):
+            return ""
+        return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
+    return _joined(proto.name.split("/")[1:-1]) if proto.name.startswith("/") else ""
+
+
+def _joined(parts: list[str]) -> str:
+    """Return 'layer1.0.conv1' for layer1, layer1.0, conv1: a module of a list bears the name of the list as well."""
+    found: list[str] = []
+    for part in parts:
+        if found and part.startswith(f"{found[-1]}."):
+            found[-1] = part
+        else:
+            found.append(part)
+    return ".".join(found)
+
+
+def layer_names(graph: Graph) -> list[str]:
+    """Return a legal and readable name for each node, all different.
+
+    A node that has a module to itself gets its name. Others get that of their module and of their operator.
+    """
+    inside = defaultdict(set)
+    for node in graph.nodes:
+        parts = node.scope.split(".")
+        for k in range(1, len(parts) + 1):
+            inside[".".join(parts[:k])].add((node.op, node.scope))
+    names: list[str] = []
+    taken: set[str] = set()
+    for node in graph.nodes:
+        wanted = legal(_wanted(node, alone=len(inside[node.scope]) == 1))
+        name, k = wanted, 1
+        while name in taken:
+            k += 1
+            name = f"{wanted}_{k}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _wanted(node: Node, alone: bool) -> str:
+    if node.scope:
+        return node.scope if alone else f"{node.scope}.{node.op}"
+    if node.path.startswith("/"):
+        return node.path.rsplit("/", 1)[-1]
+    return node.path
+
+
+def legal(name: str) -> str:
+    """Return a name in which neither a prototxt nor HDF5 nor a shell finds a mark with a meaning of its own."""
+    return re.sub(r"[^\w.\-]+", ".", name).strip(".") or "layer"

@@ -1,0 +1,17 @@
+"""The functions of the operators, one family a file."""
+
+from minicaffe.convert.onnx_in.nodes import (
+    activation,
+    arithmetic,
+    convolution,
+    normalization,
+    padding,
+    pooling,
+    products,
+    reduce,
+    resize,
+    shapes,
+)
+
+__all__ = ["activation", "arithmetic", "convolution", "normalization", "padding", "pooling", "products", "reduce",
+           "resize", "shapes"]

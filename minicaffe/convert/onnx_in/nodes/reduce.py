@@ -1,0 +1,94 @@
+"""Sums, means and largest numbers along axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from minicaffe.convert.onnx_in.given import Given, reads
+from minicaffe.convert.onnx_in.graph import Shape
+
+REDUCTIONS = {"ReduceMean": "MEAN", "ReduceSum": "SUM", "ReduceL1": "ASUM", "ReduceSumSquare": "SUMSQ",
+              "ReduceL2": "SUMSQ"}
+
+
+@reads("ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceMax", "ReduceMin",
+       "ReduceLogSumExp")
+def reduce(g: Given) -> None:
+    """Global Pooling along height and width, Reduction along the last axes. Otherwise Pooling with a window as high as
+    the axes are long, between two Reshapes that put these into the height of an image.
+    """
+    shape = g.shape()
+    given = g.ints("axes", 1)
+    if not given and g.attribute("noop_with_empty_axes", 0):
+        g.give(g.bottom())
+        return
+    axes = sorted(axis % len(shape) for axis in given or range(len(shape)))
+    x = g.bottom()
+    if g.op == "ReduceMin":
+        x = g.power(x, scale=-1)
+    elif g.op == "ReduceLogSumExp":
+        x = g.layer("Exp", x)
+    y = _reduced(g, x, shape, axes)
+    if g.op == "ReduceMin":
+        y = g.power(y, scale=-1)
+    elif g.op == "ReduceLogSumExp":
+        y = g.layer("Log", y)
+    elif g.op == "ReduceL2":
+        y = g.power(y, power=0.5)
+    kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
+    g.give(g.reshape(y, kept, g.y_shape()))
+
+
+def _reduced(g: Given, x: str, shape: Shape, axes: Sequence[int]) -> str:
+    """Return x with the size 1 along the axes."""
+    last = list(range(axes[0], len(shape))) == list(axes)
+    kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
+    if g.op in ("ReduceMean", "ReduceMax", "ReduceMin") and len(shape) == 4 and list(axes) == [2, 3]:
+        method = "AVE" if g.op == "ReduceMean" else "MAX"
+        return g.layer("Pooling", x, pooling_param={"pool": method, "global_pooling": True})
+    if last and g.op in REDUCTIONS:
+        y = g.layer("Reduction", x, reduction_param={"operation": REDUCTIONS[g.op], "axis": axes[0]})
+        return g.reshape(y, shape[:axes[0]], kept)
+    g.refuse_if(0 in axes, "reduces the axis of the batch, which Caffe can do only together with all others")
+    x = {"ReduceL1": lambda: g.layer("AbsVal", x), "ReduceL2": lambda: g.power(x, power=2),
+         "ReduceSumSquare": lambda: g.power(x, power=2)}.get(g.op, lambda: x)()
+    largest = g.op in ("ReduceMax", "ReduceMin")
+    sizes = list(shape)
+    for first, stop in _runs(axes):
+        x = along(g, x, sizes, first, stop, "MAX" if largest else "AVE")
+        sizes[first:stop] = [1] * (stop - first)
+    count = int(np.prod([shape[axis] for axis in axes]))
+    return x if largest or g.op == "ReduceMean" else g.power(x, scale=count)
+
+
+def _runs(axes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of neighbouring axes, each as its first axis and the one behind its last."""
+    cuts = [0, *[i + 1 for i, (a, b) in enumerate(pairwise(axes)) if b != a + 1], len(axes)]
+    return [(axes[a], axes[b - 1] + 1) for a, b in pairwise(cuts)]
+
+
+def along(g: Given, x: str, shape: Sequence[int], first: int, stop: int, method: str) -> str:
+    """Return the mean or the largest number of x along neighbouring axes other than 0, whose sizes become 1."""
+    length = int(np.prod(shape[first:stop]))
+    image = as_image(shape, first, stop)
+    y = g.layer("Pooling", g.reshape(x, shape, image),
+                pooling_param={"pool": method, "kernel_h": length, "kernel_w": 1})
+    return g.reshape(y, [*image[:2], 1, image[3]], [*shape[:first], *[1] * (stop - first), *shape[stop:]])
+
+
+def as_image(shape: Sequence[int], first: int, stop: int) -> list[int]:
+    """Return the four axes in which the axes from `first` to `stop` are the height of an image."""
+    return [shape[0], int(np.prod(shape[1:first])), int(np.prod(shape[first:stop])), int(np.prod(shape[stop:]))]
+
+
+@reads("ArgMax", "ArgMin")
+def arg_max(g: Given) -> None:
+    """ArgMax; for ArgMin behind a Power that turns the sign. Of equal numbers Caffe takes the last, ONNX the first."""
+    shape, axis = g.shape(), g.axis(g.attribute("axis", 0))
+    g.refuse_if(g.attribute("select_last_index", 0), "takes the last of equal numbers (select_last_index)")
+    x = g.power(g.bottom(), scale=-1) if g.op == "ArgMin" else g.bottom()
+    y = g.layer("ArgMax", x, argmax_param={"axis": axis})
+    g.give(g.reshape(y, [*shape[:axis], 1, *shape[axis + 1:]], g.y_shape()))
