@@ -54,7 +54,7 @@ MORE = [
     Case("Power", "power_param { power: -2 scale: -1 shift: 3 }", [uniform(0.5, 2, *X)], name="negative"),
     Case("Power", "power_param { scale: 0.5 shift: -1 }", name="linear"),
     Case("Power", "power_param { scale: 0 shift: 2 power: 3 }", name="no_scale"),
-    Case("LRN", "lrn_param { local_size: 9 alpha: 0.5 beta: 0.5 norm_region: WITHIN_CHANNEL }", name="wider_than_image"),
+    Case("LRN", "lrn_param { local_size: 9 alpha: 0.5 beta: 0.5 norm_region: WITHIN_CHANNEL }", name="wide_window"),
     Case("MVN", "mvn_param { across_channels: true eps: 0.001 }", [(4, 7, 5)], name="three_axes",
          gradient={"tolerance": 2e-3}),
     Case("BatchNorm", "batch_norm_param { use_global_stats: true }", blobs=POSITIVE, name="frozen"),
@@ -105,8 +105,8 @@ LOSSES = [
          [uniform(0.1, 0.9, 7, 5), labels(5, 7)], name="ignored"),
     Case("InfogainLoss", "infogain_loss_param { axis: -1 } loss_param { ignore_label: -1 normalization: BATCH_SIZE }",
          [(2, 3, 5), given([[0, 1, -1], [4, 2, 3]]), given(np.arange(25) / 25)], gradients=(0,), name="ignored"),
-    Case("SmoothL1Loss", "smooth_l1_loss_param { sigma: 3 } loss_weight: 2", [(7, 4), (7, 4, 1, 1), uniform(0, 2, 7, 4)],
-         gradients=(0, 1), name="inside"),
+    Case("SmoothL1Loss", "smooth_l1_loss_param { sigma: 3 } loss_weight: 2",
+         [(7, 4), (7, 4, 1, 1), uniform(0, 2, 7, 4)], gradients=(0, 1), name="inside"),
 ]
 
 

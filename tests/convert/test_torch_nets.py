@@ -10,13 +10,15 @@ from minicaffe.errors import LayerError
 
 CONV = "layer {{ name: '{0}' type: 'Convolution' bottom: '{1}' top: '{0}' {2} convolution_param {{ num_output: 3 " \
        "kernel_size: 2 }} }}\n"
-IP = "layer {{ name: '{0}' type: 'InnerProduct' bottom: '{1}' top: '{0}' {2} inner_product_param {{ num_output: 5 }} }}\n"
+IP = "layer {{ name: '{0}' type: 'InnerProduct' bottom: '{1}' top: '{0}' {2} inner_product_param {{ " \
+     "num_output: 5 }} }}\n"
 
 
 def test_lenet_in_training():
     """The loss and its gradients are Caffe's."""
     _, step = assert_same(LENET + PROB, LOSS)
-    assert step.loss is not None and len(step.gradients) == 8
+    assert step.loss is not None
+    assert len(step.gradients) == 8
 
 
 def test_layers_that_share_all_parameters_are_one_module():
@@ -32,7 +34,7 @@ def test_layers_that_share_all_parameters_are_one_module():
 def test_layers_that_share_one_parameter():
     """Both modules have the same nn.Parameter, in the file of weights too."""
     net = images() + CONV.format("a", "data", "param { name: 'w' }") \
-        + "layer { name: 'cut' type: 'Slice' bottom: 'a' top: 'one' top: 'two' top: 'three' slice_param { axis: 1 } }\n" \
+        + "layer { name: 'cut' type: 'Slice' bottom: 'a' top: 'one' top: 'two' top: 'three' }\n" \
         + IP.format("left", "one", "param { name: 'ip' }") + IP.format("right", "two", "param { name: 'ip' }")
     module, _ = assert_same(net)
     assert "self.right.weight = self.left.weight" in module.text
@@ -121,7 +123,8 @@ def test_batch_norm_without_a_batch_yet():
             net.params["n"][k].data[...] = k and 0
     module, _ = assert_same(images() + CONV.format("c", "data", "") + norm(), fill=fill)
     values = {entry.name: entry.values for entry in module.entries}
-    assert not values["n.running_mean"].any() and not values["n.running_var"].any()
+    assert not values["n.running_mean"].any()
+    assert not values["n.running_var"].any()
 
 
 def test_the_weights_of_batch_norm():
@@ -133,7 +136,8 @@ def test_the_weights_of_batch_norm():
     values = {entry.name: entry.values for entry in module.entries}
     assert np.array_equal(values["n.running_mean"], np.full(3, 0.75, np.float32))
     assert np.array_equal(values["n.running_var"], np.full(3, 2, np.float32))
-    assert values["n.num_batches_tracked"].dtype == np.int64 and values["n.num_batches_tracked"].shape == ()
+    assert values["n.num_batches_tracked"].dtype == np.int64
+    assert values["n.num_batches_tracked"].shape == ()
 
 
 def test_a_module_that_is_wrong_is_found():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from minicaffe.convert.torch_out import layers as _writers  # noqa: F401 - registers them
 from minicaffe.convert.torch_out import names, source
 from minicaffe.convert.torch_out.given import WRITERS, Entry, Given, Members
-from minicaffe.convert.torch_out.steps import Flow, Plan, Step, Value, flow_of, joined, plan
+from minicaffe.convert.torch_out.steps import Plan, Step, Value, flow_of, joined, plan
 from minicaffe.errors import LayerError, MinicaffeError
 from minicaffe.layer import Layer
 from minicaffe.log import one_line

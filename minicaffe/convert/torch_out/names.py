@@ -14,15 +14,17 @@ import numpy as np
 OF_THE_FILE = frozenset({"torch", "nn", "F", "math", "json", "Path", "self", "super", "load", "float", "print"})
 
 # A layer must not take the place of an attribute that nn.Module has, in any version.
-OF_MODULES = frozenset("""
-    T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda device double dtype
-    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
-    load_state_dict loss modules mtia named_buffers named_children named_modules named_parameters parameters
-    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
-    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook
-    register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ scores
-    set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
-    """.split())
+OF_MODULES = frozenset([
+    "T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "compile",
+    "cpu", "cuda", "device", "double", "dtype", "dump_patches", "eval", "extra_repr", "float", "forward",
+    "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "load_state_dict", "loss",
+    "modules", "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "parameters",
+    "register_backward_hook", "register_buffer", "register_forward_hook", "register_forward_pre_hook",
+    "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook",
+    "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook",
+    "register_state_dict_pre_hook", "requires_grad_", "scores", "set_extra_state", "set_submodule",
+    "share_memory", "state_dict", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad"
+])
 
 
 def legal(name: str, what: str) -> str:

@@ -69,7 +69,8 @@ def imported(written: Written) -> Iterator[Any]:
         path = Path(folder, "written.py")
         save(path, written)
         spec = importlib.util.spec_from_file_location("minicaffe_written_module", path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         yield module
@@ -160,8 +161,8 @@ def _learning(net: Net, outputs: Sequence[str], *, with_loss: bool) -> Net:
     definition = NetParameter()
     definition.CopyFrom(net.param)
     definition.state.phase = TRAIN
-    flow = flow_of(net, outputs)
-    ends = set() if with_loss else _with_gradient(flow).intersection(flow.outputs)
+    flow = flow_of(net, () if with_loss else outputs)
+    ends = _with_gradient(flow).intersection(flow.outputs)
     for given, layer, key in zip(definition.layer, net.layers, keys_of(net), strict=True):
         for name in ("phase", "include", "exclude"):
             given.ClearField(name)

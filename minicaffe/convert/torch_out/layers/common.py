@@ -10,7 +10,8 @@ def inner_product(g: Given) -> None:
     p = g.param
     axis = p.axis % g.axes()
     x = g.x[0] if axis == g.axes() - 1 else f"{g.x[0]}.flatten({axis})"
-    if p.transpose and g.owners.get((g.key, 0), (g.key, 0)) != (g.key, 0):  # a decoder that shares its encoder's weights
+    place = g.key, 0
+    if p.transpose and g.owners.get(place, place) != place:  # a decoder with the weights of its encoder
         w = g.parameter("_weight", 0)
         b = f", {g.parameter('_bias', 1)}" if p.bias_term else ""
         g.put(f"F.linear({x}, {w}.t(){b})")

@@ -15,13 +15,14 @@ COUNT = np.array(0, np.int64)  # the num_batches_tracked of PyTorch, which count
 
 @says("BatchNorm")
 def batch_norm(g: Given) -> None:
-    """`nn.BatchNorm2d`, with the weight and the bias of the Scale behind it; `FrozenBatchNorm2d` where use_global_stats is
-    true in training, too.
+    """`nn.BatchNorm2d`, with the weight and the bias of the Scale behind it; `FrozenBatchNorm2d` where use_global_stats
+    is true in training, too.
     """
     layer, own = g.layer, len(g.layer.blobs) - 3
-    in_training = g.twin.use_global_stats if g.twin is not None else not layer.of_nvidia and g.param.use_global_stats
+    in_training = g.param.use_global_stats and not layer.of_nvidia if g.twin is None else g.twin.use_global_stats
     entries: dict[str, Any] = {"weight": 3, "bias": 4} if own == 2 or g.follower else {}
-    normalize = _module(g, layer.fraction, entries, stored_statistics(layer), test=layer.use_global_stats, train=in_training)
+    normalize = _module(g, layer.fraction, entries, stored_statistics(layer), test=layer.use_global_stats,
+                        train=in_training)
     w = f" * {g.parameter('_weight', 3, (layer.C, *[1] * (g.axes() - 2)))}" if own == 1 else ""
     g.put(f"{normalize}({g.x[0]}){w}")
 
