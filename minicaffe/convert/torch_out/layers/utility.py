@@ -153,6 +153,14 @@ def softmax(g: Given) -> None:
     g.put(f"F.softmax({x}, dim={g.layer.axis})")
 
 
+@says("Silence", "Split")
+def left_out(g: Given) -> None:
+    """Left out: a variable may be read several times, or never.
+
+    These layers are no steps of the module, so nobody calls this function.
+    """
+
+
 @says("Tile")
 def tile(g: Given) -> None:
     """`repeat`."""
