@@ -181,6 +181,15 @@ def test_what_pytorch_cannot_say_is_refused(case):
         module_of(net, training)
 
 
+@pytest.mark.parametrize("kind", ["Convolution", "Im2col"])
+def test_a_window_beyond_the_image_is_refused(kind):
+    """Caffe lets a window reach over the far edge by less than a stride, and PyTorch does not."""
+    fields = "convolution_param { kernel_h: 3 kernel_w: 2 stride: 2 dilation: 2 %s }"
+    net, _, _ = nets_of(Case(kind, fields % ("num_output: 3" if kind == "Convolution" else ""), [(4, 5, 9, 2)]))
+    with pytest.raises(LayerError, match=r"layer 'the layer' .* has a window that is larger than the padded image"):
+        module_of(net)
+
+
 def test_every_type_that_has_a_form_has_a_case():
     """No function of a type is without a test."""
     assert set(WRITERS) - {"Silence", "Split"} == {case.type for case in [*KNOWN, *(c for c in CASES if c.id in REFUSED)]

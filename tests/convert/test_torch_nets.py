@@ -6,7 +6,7 @@ from extras import needs_torch
 from torch_tools import LABEL, LENET, LOSS, PROB, assert_same, body, compare, images, nets_of, written
 
 from minicaffe.convert.torch_out import proof
-from minicaffe.errors import LayerError
+from minicaffe.errors import LayerError, NetError
 
 CONV = "layer {{ name: '{0}' type: 'Convolution' bottom: '{1}' top: '{0}' {2} convolution_param {{ num_output: 3 " \
        "kernel_size: 2 }} }}\n"
@@ -152,6 +152,17 @@ def test_a_module_that_is_wrong_is_found():
     module.text = module.text.replace("F.leaky_relu(c, 0.001)", "F.relu(c.detach())")
     with proof.imported(module) as found:
         assert not proof.step(found, module, made, None).holds
+
+
+def test_a_module_that_pytorch_cannot_run():
+    """The error says what PyTorch says."""
+    needs_torch()
+    net = images() + CONV.format("c", "data", "")
+    made, _ = nets_of(net)
+    module = written(net)
+    module.text = module.text.replace("self.c(data)", "self.c(data[0, 0])")
+    with pytest.raises(NetError, match="PyTorch cannot run the module: "):
+        compare(module, made)
 
 
 def test_dropout_is_off_in_the_comparison():

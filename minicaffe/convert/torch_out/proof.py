@@ -17,8 +17,10 @@ from minicaffe.convert.torch_out import names
 from minicaffe.convert.torch_out.layers.normalization import stored_statistics
 from minicaffe.convert.torch_out.module import Written
 from minicaffe.convert.torch_out.steps import Flow, Value, flow_of, keys_of
+from minicaffe.errors import MinicaffeError, NetError
 from minicaffe.io import safetensors
 from minicaffe.io.files import replace_file
+from minicaffe.log import one_line
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, NetParameter
 from minicaffe.testing.random_numbers import random_inputs
@@ -72,8 +74,15 @@ def imported(written: Written) -> Iterator[Any]:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
+        try:
+            spec.loader.exec_module(module)
+            yield module
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            if isinstance(error, MinicaffeError):
+                raise
+            raise NetError(f"PyTorch cannot run the module: {one_line(error)}",
+                           hint="nothing was written; --outputs BLOB, with a blob in the middle of the net, shows "
+                                "which half is wrong") from error
 
 
 def forward_of(module: Any, inputs: Sequence[str]) -> Callable[[proof.Arrays], list[np.ndarray]]:

@@ -11,14 +11,11 @@ from minicaffe.convert.torch_out.names import listed, num, pair
 @says("Convolution", "ConvolutionDepthwise", "DepthwiseConv", "DepthwiseConvolution")
 def convolution(g: Given) -> None:
     """`nn.Conv2d`, or `nn.Conv1d` and `nn.Conv3d`, with groups for the depthwise types."""
-    window, axis, layer = g.layer.window, g.layer.axis, g.layer
-    if not window.kernel:
+    if not g.layer.window.kernel:
         _without_window(g)
         return
-    sizes = g.x_shapes[0][axis + 1:]
-    g.refuse_if(any(n + 2 * p < e for n, p, e in zip(sizes, window.pad, window.extents, strict=True)),
-                "has a window that is larger than the padded image, which PyTorch refuses", "pad the image")
-    _filters(g, "Conv", layer.C)
+    _refuse_large_window(g)
+    _filters(g, "Conv", g.layer.C)
 
 
 @says("Deconvolution")
@@ -26,6 +23,13 @@ def deconvolution(g: Given) -> None:
     """`nn.ConvTranspose2d`, whose weights have the same order."""
     g.refuse_if(not g.layer.window.kernel, "has no spatial axis", "take InnerProduct")
     _filters(g, "ConvTranspose", g.layer.C)
+
+
+def _refuse_large_window(g: Given) -> None:
+    """Refuse a window that reaches beyond the padded image. Caffe lets it, by less than a stride."""
+    window, sizes = g.layer.window, g.x_shapes[0][g.layer.axis + 1:]
+    g.refuse_if(any(n + 2 * p < e for n, p, e in zip(sizes, window.pad, window.extents, strict=True)),
+                "has a window that is larger than the padded image, which PyTorch refuses", "pad the image")
 
 
 def _filters(g: Given, kind: str, channels: int) -> None:
@@ -69,6 +73,7 @@ def im2col(g: Given) -> None:
     window, y = g.layer.window, g.y_shapes[0]
     g.refuse_if(len(window.kernel) != 2 or g.layer.axis != 1, "needs images (N, C, H, W), which F.unfold takes alone",
                 "Reshape the blob")
+    _refuse_large_window(g)
     kernel, dilation, pad, stride = map(pair, (window.kernel, window.dilation, window.pad, window.stride))
     g.put(f"F.unfold({g.x[0]}, {kernel}, dilation={dilation}, padding={pad}, stride={stride})"
           f".unflatten(2, {listed(y[2:])})")
