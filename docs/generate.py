@@ -102,7 +102,8 @@ def with_tables(page: str, writers: Mapping[str, Callable[..., None]], other: st
             elif family not in REPLACED:
                 without.append(name)
         lines = [f"| {', '.join(names)} | {_cell(what)} |" for what, names in rows.items()]
-        tables += [f"### {family.capitalize()} layers\n", f"| type | in {other} |\n|---|---|", *lines, ""] if lines else []
+        if lines:
+            tables += [f"### {family.capitalize()} layers\n", f"| type | in {other} |\n|---|---|", *lines, ""]
     if without:
         tables += [f"Without a form in {other}: {', '.join(without)}.\n"]
     written = "\n".join(tables)
@@ -199,7 +200,8 @@ if __name__ == "__main__":
         raise SystemExit(f"error: {error}") from None
     for target, text in ((TARGET, generate()), (DRAWN_TARGET, drawn), (LINT_TARGET, generate_lint()),
                          (loss_page.TARGET, loss_page.build()),
-                         (LEAVING_TARGET, with_tables(LEAVING_TARGET.read_text(encoding="utf-8"), ONNX_WRITERS, "ONNX")),
+                         (LEAVING_TARGET, with_tables(LEAVING_TARGET.read_text(encoding="utf-8"), ONNX_WRITERS,
+                                                      "ONNX")),
                          (TORCH_TARGET, with_tables(TORCH_TARGET.read_text(encoding="utf-8"), TORCH_WRITERS,
                                                     "PyTorch"))):
         target.write_text(text, encoding="utf-8")

@@ -185,7 +185,8 @@ def test_what_pytorch_cannot_say_is_refused(case):
 def test_a_window_beyond_the_image_is_refused(kind):
     """Caffe lets a window reach over the far edge by less than a stride, and PyTorch does not."""
     fields = "convolution_param { kernel_h: 3 kernel_w: 2 stride: 2 dilation: 2 %s }"
-    net, _, _ = nets_of(Case(kind, fields % ("num_output: 3" if kind == "Convolution" else ""), [(4, 5, 9, 2)]))
+    filters = "num_output: 3" if kind == "Convolution" else ""
+    net, _, _ = nets_of(Case(kind, fields % filters, [(4, 5, 9, 2)]))
     with pytest.raises(LayerError, match=r"layer 'the layer' .* has a window that is larger than the padded image"):
         module_of(net)
 
