@@ -151,7 +151,9 @@ def _net(content, phase, case, values):
     return net
 
 
-KNOWN = [case for case in [*CASES, *MORE, *LOSSES] if case.type in WRITERS and case.id not in REFUSED]
+LEFT_OUT = {"Silence", "Split"}  # they are no steps of a module
+KNOWN = [case for case in [*CASES, *MORE, *LOSSES]
+         if case.type in WRITERS and case.type not in LEFT_OUT and case.id not in REFUSED]
 
 
 @pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.id)
@@ -193,5 +195,5 @@ def test_a_window_beyond_the_image_is_refused(kind):
 
 def test_every_type_that_has_a_form_has_a_case():
     """No function of a type is without a test."""
-    assert set(WRITERS) - {"Silence", "Split"} == {case.type for case in [*KNOWN, *(c for c in CASES if c.id in REFUSED)]
-                            if case.type in WRITERS}
+    refused = {case.type for case in CASES if case.id in REFUSED}
+    assert set(WRITERS) - LEFT_OUT == {case.type for case in KNOWN} | refused
