@@ -41,7 +41,7 @@ class Draw:
     def numbers(self, *shape: int, largest: float = 2.0) -> np.ndarray:
         """Return numbers of either sign with two decimals, from 0.01 to `largest` in size."""
         size = self.rng.integers(1, round(largest * 100) + 1, shape) / 100
-        return size * self.rng.choice([-1.0, 1.0], shape)
+        return np.asarray(size * self.rng.choice([-1.0, 1.0], shape))
 
 
 def same(got: Any, expected: Any, tolerance: float = TOLERANCE) -> bool:

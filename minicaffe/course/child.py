@@ -12,6 +12,7 @@ import io
 import json
 import linecache
 import os
+import re
 import sys
 import threading
 import time
@@ -164,6 +165,8 @@ def _told(error: BaseException, folder: Path) -> Wrong:
         words, name, hint = "the code ended the program", "exit", "a module is used by others: it never calls sys.exit"
     elif isinstance(error, RecursionError):
         name, hint = "recursion", f"a function calls itself without an end: {place}"
+    elif place and isinstance(error, ValueError) and re.search(r"broadcast|shape|dimension|matmul", words):
+        name, hint = "shapes_do_not_fit", f"{hint}. Print the shape of each array, and write it below the formula."
     elif not place and isinstance(error, AttributeError):
         name, hint = "missing_name", ("the check asks for this name. Keep the names of the file that `minicaffe course "
                                       "start` wrote, and let __init__ or setup set every attribute.")
@@ -189,9 +192,10 @@ def _shown(file: str, line: int, folder: Path) -> str:
 
 
 def _called(trace: TracebackType | None) -> str:
-    """Return the line of the check that was running."""
-    steps = str(Path(__file__).with_name("steps"))
-    lines = [frame.line for frame in traceback.extract_tb(trace) if frame.filename.startswith(steps)]
+    """Return the line of ours that called the student's code."""
+    ours = str(Path(__file__).parent)
+    lines = [frame.line for frame in traceback.extract_tb(trace)
+             if frame.filename.startswith(ours) and frame.filename != __file__]
     return str(lines[-1]) if lines else f"import {PACKAGE}"
 
 
