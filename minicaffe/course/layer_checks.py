@@ -49,11 +49,9 @@ class Run:
 def known_of_dx(dx: np.ndarray) -> list[Mistake]:
     """Return the mistakes of any backward: it adds to the diff, or writes none."""
     return [Mistake("bottom_diff_added", dx + GARBAGE, "backward overwrites the diff of a bottom: bottom[0].diff[...] "
-                    "= …, "
-                    "not += …. Whatever stood there before does not count."),
+                    "= …, not += …. Whatever stood there before does not count."),
             Mistake("nothing_written", np.full_like(dx, GARBAGE), "the diff of the bottom is as it was before. `dx = "
-                    "…` "
-                    "makes a local name: write into bottom[0].diff[...].")]
+                    "…` makes a local name: write into bottom[0].diff[...].")]
 
 
 def shapes_the_top(run: Run, shape: tuple[int, ...]) -> None:
@@ -79,8 +77,9 @@ def forward_writes_the_top_alone(run: Run) -> None:
     for name, blob, data, diff in before:
         compare(f"{called} → {name}.data", blob.data, data, [Mistake(
             "bottom_changed", np.array(blob.data), "forward writes the tops, and nothing else. Another layer may read "
-                                                                     "this "
-            "blob, too, and backward needs it. An operation such as *= changes the array that it is applied to.")])
+                                                                     "this blob, too, and backward needs it. An "
+                                                                     "operation such as *= changes the array that it "
+                                                                     "is applied to.")])
         compare(f"{called} → {name}.diff", blob.diff, diff, [Mistake(
             "diff_as_scratch", np.array(blob.diff), "forward touches no diff")])
 
@@ -107,8 +106,7 @@ def obeys_propagate_down(run: Run, dy: Any) -> None:
     dx = run.backward(dy, [False] * len(run.bottom))
     compare("layer.backward(top, [False], bottom) → bottom[0].diff", dx, np.full_like(dx, GARBAGE), [Mistake(
         "propagate_down_ignored", dx, "propagate_down[0] is False, so nobody needs this diff: leave it as it is. The "
-        "data "
-        "of a net are such a bottom, and a net saves the time.")])
+        "data of a net are such a bottom, and a net saves the time.")])
 
 
 def follows_another_batch(run: Run, values: Sequence[Any], expected: Any) -> None:

@@ -29,8 +29,8 @@ WRONG = [
     Variant("dy are all 1", FILE, "draw.standard_normal(blob.shape)", "np.ones(blob.shape)", "dy_of_ones"),
     Variant("only the first bottom", FILE, "zip(bottom, propagate_down, strict=True) if down]",
             "zip(bottom[:1], propagate_down) if down]", "first_bottom_only"),
-    Variant("only the first top", FILE, "for blob, dy in zip(top, dys, "
-            "strict=True):", "for blob, dy in zip(top[:1], dys):",
+    Variant("only the first top", FILE, "for blob, dy in zip(top, dys, strict=True):", "for blob, dy in zip(top[:1], "
+            "dys):",
             "a_top_without_dy"),
     Variant("forward is not run again", FILE, "    def loss():\n        layer.forward(bottom, top)", "    def loss():",
             "forward_not_run"),

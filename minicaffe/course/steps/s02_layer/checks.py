@@ -46,8 +46,7 @@ def check_forward(my: Student, draw: Draw) -> None:
         Mistake("no_scale", (x + B) ** P, "the scale s is missing"),
         Mistake("power_multiplied", P * (S * x + B), "t^p is t to the power p, in Python t ** p; you have p · t"),
         Mistake("nothing_written", np.zeros_like(x), "the top still holds zeros. `y = …` makes a local name: write "
-                "into "
-                "top[0].data[...].")])
+                "into top[0].data[...].")])
 
 
 def check_forward_alone(my: Student, draw: Draw) -> None:

@@ -32,14 +32,13 @@ def check_quotient(my: Student, draw: Draw) -> None:
         Mistake("one_sided", (here - down) / H, "a step on one side has an error like h: take f on both sides of x"),
         Mistake("divided_by_h", (up - down) / H, "from x − h to x + h it is 2h: divide by that"),
         Mistake("multiplied_by_h", (up - down) / 2 * H, "in Python a / 2 * h is a · h / 2: write the parentheses, 2h "
-                "is "
-                "the divisor"),
+                "is the divisor"),
         Mistake("sign", (down - up) / (2 * H), "the sign is turned round: f at x + h comes first"),
         Mistake("h_not_used", 3 * c * before ** 2, "that is the derivative for a very small h: take the h that is "
                 "given"),
         Mistake("copy_moved", np.zeros_like(x), "f() reads the array x itself, and it has not seen x move: you may "
-                "have "
-                "moved a copy, as flatten(), np.array(x) and x + h are" if not any(moved) else "all slopes are 0")])
+                "have moved a copy, as flatten(), np.array(x) and x + h are" if not any(moved) else "all slopes are "
+                "0")])
 
 
 def check_one_number_at_a_time(my: Student, draw: Draw) -> None:
@@ -117,14 +116,11 @@ def check_largest_error(my: Student, draw: Draw) -> None:
         compare(called, my.gradient.largest_error(first, second), max(errors), [
             Mistake("absolute", gap.max(), "divide |a − b| by max(|a|, |b|, 1), number by number"),
             Mistake("no_floor", (gap / size).max(), "a gradient of 0.001 beside one of 0.003 is no large error: the "
-                    "divisor "
-                    "is at least 1"),
+                    "divisor is at least 1"),
             Mistake("no_absolute_value", ((first - second) / np.maximum(size, 1)).max(), "take |a − b|: an error may "
-                    "have "
-                    "either sign"),
+                    "have either sign"),
             Mistake("divided_by_one", (gap / np.maximum(np.abs(first), 1)).max(), "the divisor is the larger of |a| "
-                    "and "
-                    "|b|, so that a and b may change places"),
+                    "and |b|, so that a and b may change places"),
             Mistake("divided_by_one", (gap / np.maximum(np.abs(second), 1)).max(), "the divisor is the larger of |a| "
                     "and "
                     "|b|, so that a and b may change places"),
@@ -144,8 +140,7 @@ def check_nan(my: Student, draw: Draw) -> None:
 
 
 NAN = ("every comparison with NaN is False, so Python's max may drop it, as np.nanmax does. np.max keeps it. Whoever "
-       "asks "
-       "whether the error is small must get no.")
+       "asks whether the error is small must get no.")
 
 
 class _Probe:
@@ -228,23 +223,18 @@ def check_a_right_layer(my: Student, draw: Draw) -> None:
             because("no_backward", "backward has not run, so there are no diffs to compare")
         if not probe.cleared:
             because("weights_not_cleared", "layers add to the diffs of their weights, and something was left in them "
-                    "from "
-                    "another pass: clear the diffs of layer.blobs before backward")
+                    "from another pass: clear the diffs of layer.blobs before backward")
         if probe.moved:
             because("backward_after_moving", "when backward ran, the data were not those of the beginning: run it "
-                    "before a "
-                    "number is moved, or put all numbers back")
+                    "before a number is moved, or put all numbers back")
         if any(not np.any(dy) for dy in probe.dys):
             because("a_top_without_dy", "the diff of one top was 0 while backward ran: each top gets random numbers "
-                    "dy, and "
-                    "the loss adds up dy · y of all tops")
+                    "dy, and the loss adds up dy · y of all tops")
         if probe.forwards < 3:
             because("forward_not_run", "the layer's forward must run each time that a number has moved, for else the "
-                    "loss "
-                    "stays the same")
+                    "loss stays the same")
         because("loss_does_not_fit_dy", "backward had diffs dy in the tops, and the loss that was measured is another "
-                "one "
-                "than Σ dy · y with these dy. Draw dy once, and use it in both.")
+                "one than Σ dy · y with these dy. Draw dy once, and use it in both.")
     left = [np.array(blob.data) for blob in (*probe.bottom, *probe.blobs)]
     expect(all(map(np.array_equal, left, probe.start)), called, "data or weights have changed", "all as it was before",
            "data_left_moved", "put every number back")
@@ -256,15 +246,12 @@ def check_wrong_layers(my: Student, draw: Draw) -> None:
             ("last_number", "not_every_number", "one number of a bottom's diff is wrong, the last one: compare all of "
              "them"),
             ("weights", "weights_not_checked", "the diffs of the weights are twice what they should be: compare "
-             "layer.blobs "
-             "too, their data and their diffs"),
+             "layer.blobs too, their data and their diffs"),
             ("second_bottom", "first_bottom_only", "the diff of bottom[1] has the wrong sign: compare all bottoms"),
-            ("not_reversed", "dy_of_ones", "this layer reverses the order of numbers, and its backward does not. "
-             "Where all "
-             "dy are equal that cannot be seen: draw them at random."),
+            ("not_reversed", "dy_of_ones", "this layer reverses the order of numbers, and its backward does not. Where "
+             "all dy are equal that cannot be seen: draw them at random."),
             ("second_top", "first_top_only", "what comes back from top[1] has the wrong sign: the loss adds up dy · y "
-             "of "
-             "all tops"),
+             "of all tops"),
             ("nan", "nan_hidden", NAN)):
         got = _Probe(my, draw, fault).error(my)
         expect(not got < LARGE, "check_gradient(a layer that is wrong, bottom, top)", f"{got:.6g}",
@@ -277,8 +264,7 @@ def check_bottoms_without_diff(my: Student, draw: Draw) -> None:
     got = _Probe(my, draw, "second_bottom").error(my, [True, False])
     expect(got < SMALL, called, f"{got:.6g}", f"less than {SMALL}", "unasked_bottom_compared",
            "nobody asks for the diff of bottom[1], so the layer writes none: hand propagate_down on to backward, and "
-           "leave "
-           "this bottom out. A loss has such a bottom, its targets.")
+           "leave this bottom out. A loss has such a bottom, its targets.")
     got = _Probe(my, draw, "last_number").error(my, [True, False])
     expect(not got < LARGE, called, f"{got:.6g}", f"more than {LARGE}", "asked_bottom_left_out",
            "bottom[0] is asked for, and has a mistake")
