@@ -9,8 +9,9 @@ How a step is written
 
     page.md     what `minicaffe course show 7` prints. The first line is the title, `# A chain of two layers`. Then:
                 what to build and why, the formulas in the letters of the code and of the datasheets, a rule or two,
-                and a small example with numbers. It is read in a terminal, so formulas are plain text, indented by
-                four blanks. One page is 25 to 60 lines of at most 100 characters.
+                and a small example with numbers: a session with Python behind `>>>`, which the tests run with the
+                solution. It is read in a terminal, so formulas are plain text, indented by four blanks. One page
+                is 25 to 70 lines of at most 100 characters.
     files/my_caffe/FILE.py
                 what `start` writes into the student's folder. A function that the student writes has a docstring that
                 says what it must do, and `raise NotImplementedError` as its body. A file belongs to one step: a later

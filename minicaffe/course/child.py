@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from minicaffe.course.checking import Draw, Wrong
-from minicaffe.course.step import Check, spoken, step
-from minicaffe.course.student import PACKAGE, Student
+from minicaffe.course.step import PACKAGE, Check, spoken, step
+from minicaffe.course.student import Student
 
 KEPT = 2000  # characters of what a check prints
 Send = Callable[[dict[str, Any]], None]

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minicaffe.course.step import Step, steps
-from minicaffe.course.student import PACKAGE
+from minicaffe.course.step import PACKAGE, Step, steps
 from minicaffe.errors import DataError
 from minicaffe.io.files import replace_file
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from minicaffe.errors import MinicaffeError
 
 STEPS = Path(__file__).parent / "steps"
+PACKAGE = "my_caffe"  # what the student writes
 Check = Callable[[Any, Any], None]
 
 

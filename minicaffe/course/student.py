@@ -12,8 +12,7 @@ from types import CodeType
 from typing import Any
 
 from minicaffe.course.checking import Wrong
-
-PACKAGE = "my_caffe"
+from minicaffe.course.step import PACKAGE
 
 
 class Student:

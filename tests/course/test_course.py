@@ -1,6 +1,8 @@
 """Every step of the course: the stub fails, the solution passes, each wrong variant fails with its own hint."""
 
 import shutil
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -102,6 +104,16 @@ def test_no_solution_is_shown(number):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
+def test_the_examples_of_a_page(number, folder_before):
+    """What a page shows of a session with Python is what the solution gives."""
+    run = subprocess.run([sys.executable, "-B", "-m", "doctest", str(step(number).folder / "page.md")],
+                         cwd=folder_before(number), capture_output=True, text=True, encoding="utf-8")
+
+    assert (0, "") == (run.returncode, run.stdout + run.stderr)
+    assert ">>> " in step(number).page
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_the_texts_of_a_step(number):
     """A title, a page of a screen or two, three hints, and a sentence for each check."""
     one = step(number)
@@ -109,7 +121,7 @@ def test_the_texts_of_a_step(number):
 
     assert lines[0].startswith("# ")
     assert len(lines) <= 70
-    assert max(map(len, lines)) <= 120
+    assert max(map(len, lines)) <= 100
     assert 3 == len(one.hints)
     assert all(check.__doc__.endswith(".") and "\n" not in check.__doc__ for check in one.checks.values())
 

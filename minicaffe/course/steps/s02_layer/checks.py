@@ -9,7 +9,7 @@ from minicaffe.course.checking import Draw, Mistake, compare, expect, slopes
 from minicaffe.course.layer_checks import Run
 from minicaffe.course.student import Student
 
-P, S, B = 3.0, 1.5, 0.75
+P, S, B = 3.0, 1.5, 0.7
 
 
 def _run(my: Student, draw: Draw) -> tuple[Run, np.ndarray, np.ndarray]:
