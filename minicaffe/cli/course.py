@@ -23,6 +23,7 @@ from pathlib import Path
 from minicaffe.cli.flags import filled, natural
 from minicaffe.cli.terminal import say
 from minicaffe.course.folder import Folder
+from minicaffe.course.outcome import Outcome
 from minicaffe.course.step import Step, step, steps
 from minicaffe.errors import MinicaffeError
 from minicaffe.layout import entry, prose, terminal_width, wrap
@@ -109,18 +110,25 @@ def _check(args: argparse.Namespace, folder: Folder, chosen: Step) -> int:
 
     outcome = grade(chosen, folder.path, seed=args.seed)
     (folder.passed.add if outcome.done else folder.passed.discard)(chosen.number)
-    folder.remember()
     if args.json:
         say(json.dumps(outcome.facts(), ensure_ascii=False))
-        return int(not outcome.done)
+    else:
+        _tell(outcome, folder)
+    folder.remember()
+    return int(not outcome.done)
+
+
+def _tell(outcome: Outcome, folder: Folder) -> None:
+    """Print what came of a check, and how to go on."""
     width = terminal_width(WIDTH)
     say("\n".join(outcome.lines(width)))
     if outcome.done and len(folder.passed & set(steps())) == len(steps()):
         say("All steps are passed.")
     elif outcome.done:
         number = folder.next_step().number
-        say(f"Step {chosen.number} is passed. Go on with `minicaffe course start {number}`.")
-    return int(not outcome.done)
+        say(f"Step {outcome.step.number} is passed. Go on with `minicaffe course start {number}`.")
+    else:
+        say(f"Is the hint not enough? `minicaffe course hint {outcome.step.number}` gives more.")
 
 
 ACTIONS = {"start": _start, "show": _show, "check": _check, "hint": _hint}

@@ -24,15 +24,20 @@ How a step is written
 
     A check calls the student's code and compares what comes out (`checking.py`):
 
-        compare("layer.backward(top, [True], bottom) → bottom[0].diff", x.diff, dy * s, [
+        compare("layer.backward(top, [True], bottom) → bottom[0].diff", run.backward(dy), dy * s, [
             Mistake("no_scale", dy, "backward multiplies dy by the slope of the line, which is s"),
-            Mistake("forward_again", dy * s + b, "b does not depend on x, so it has no part in dx")])
+            Mistake("forward_again", dy * s + b, "b does not depend on x, so it has no part in dx"),
+            *layer_checks.known_of_dx(dy * s)])
 
     Expected values come from the definition, written as loops, or from difference quotients, or from minicaffe's own
     layer; never from the solution. The values of `Mistake` are what known mistakes give. The first one that agrees
     with the student's value is the diagnosis. `expect` is for what is no array. A check must not raise `Wrong` inside
     a function that it hands to the student's code, which could catch it: note there what is wrong, and raise it after
     the call.
+
+    `layer_checks.py` has a `Run`, a layer of the student's between blobs, and the rules that hold for every layer: who
+    writes a new layer step calls these too. A student's file may not import minicaffe, unless checks.py says
+    `ALLOW_MINICAFFE = True`; the checks may.
 
     What stands in `tests/course/`:
         solutions/s07/my_caffe/FILE.py   a solution: the files of the step, finished. It may have changed files of

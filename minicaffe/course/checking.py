@@ -95,6 +95,8 @@ def pair(got: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) ->
 def numbers_text(value: Any) -> str:
     """Return an array in a few words."""
     array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{float(array):.8g}"
     if array.size > SHOWN:
         return f"an array of shape {array.shape}"
     return " ".join(np.array2string(array, precision=8, suppress_small=True, separator=", ").split())

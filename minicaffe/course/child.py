@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -33,8 +33,12 @@ Send = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
-    """Read from stdin what to grade, and grade it. Stdout is the pipe; the student's code gets neither of them."""
-    order = json.loads(sys.stdin.readline())
+    """Read from stdin what to grade, and grade it."""
+    run(json.loads(sys.stdin.readline()))
+
+
+def run(order: dict[str, Any]) -> NoReturn:
+    """Grade, and end the process. What is stdout now becomes the pipe, and the student's code gets no standard file."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from minicaffe.errors import MinicaffeError
@@ -48,12 +49,19 @@ class Step(NamedTuple):
     @property
     def checks(self) -> dict[str, Check]:
         """The checks by name, in the order of their file."""
-        module = importlib.import_module(f"minicaffe.course.steps.{self.folder.name}.checks")
-        found = {name: function for name, function in vars(module).items() if name.startswith("check_")}
+        found = {name: function for name, function in vars(self._module()).items() if name.startswith("check_")}
         if not found:
             raise MinicaffeError(f"step {self.number} has no checks, so it cannot be graded",
                                  hint="this is a mistake of minicaffe, not of yours; please report it")
         return found
+
+    @property
+    def allow_minicaffe(self) -> bool:
+        """Whether the student's files may import minicaffe, which otherwise has what they are to build."""
+        return bool(getattr(self._module(), "ALLOW_MINICAFFE", False))
+
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f"minicaffe.course.steps.{self.folder.name}.checks")
 
 
 def spoken(check: str) -> str:
