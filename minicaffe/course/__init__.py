@@ -31,7 +31,8 @@ How a step is written
 
     Expected values come from the definition, written as loops, or from difference quotients, or from minicaffe's own
     layer; never from the solution. The values of `Mistake` are what known mistakes give. The first one that agrees
-    with the student's value is the diagnosis. `expect` is for what is no array. A check must not raise `Wrong` inside
+    with the student's value is the diagnosis. Where none agrees, `compare` itself recognises a turned sign, a constant
+    factor, exchanged axes and a NaN. `expect` is for what is no array. A check must not raise `Wrong` inside
     a function that it hands to the student's code, which could catch it: note there what is wrong, and raise it after
     the call.
 

@@ -68,12 +68,27 @@ def compare(called: str, got: Any, expected: Any, mistakes: Sequence[Mistake] = 
     for mistake in mistakes:
         if same(found, mistake.value, tolerance):
             raise Wrong(called, *pair(found, right, tolerance), mistake.name, mistake.hint)
-    if found.shape != right.shape:
+    if found.shape != right.shape and not same(found.T, right, tolerance):
         raise Wrong(called, f"shape {found.shape}", f"shape {right.shape}", "wrong_shape",
                     "the shape is another one. Say for each axis what it counts, and where its size comes from.")
-    raise Wrong(called, *pair(found, right, tolerance), UNKNOWN,
-                "none of the mistakes that this check knows gives these numbers. Compute one of them on paper, and "
-                "print what your code computes on the way to it.")
+    raise Wrong(called, *pair(found, right, tolerance), *_kind(found, right, tolerance))
+
+
+def _kind(found: np.ndarray, right: np.ndarray, tolerance: float) -> tuple[str, str]:
+    """Return the name and the hint of a kind of mistake that may happen anywhere."""
+    if same(found.T, right, tolerance):
+        return "transposed", "rows and columns are exchanged"
+    if np.isnan(found).any() and not np.isnan(right).any():
+        return "not_a_number", "NaN comes of 0 / 0, ∞ − ∞, 0 · ∞, or the logarithm or root of a negative number"
+    if same(found, -right, tolerance):
+        return "sign_turned", "all numbers are right but for the sign"
+    largest = np.unravel_index(np.argmax(np.abs(right)), right.shape) if right.size else ()
+    factor = float(found[largest] / right[largest]) if right.size and right[largest] else 0.0
+    if right.size > 1 and factor and same(found, factor * right, tolerance):
+        return "constant_factor", (f"all numbers are {factor:.6g} times what they must be: which factor is missing, or "
+                                   "is there twice? Think of sizes such as N, and of parameters.")
+    return UNKNOWN, ("none of the mistakes that this check knows gives these numbers. Compute one of them on paper, "
+                     "and print what your code computes on the way to it.")
 
 
 def expect(right: bool, called: str, got: object, expected: object, name: str, hint: str) -> None:
