@@ -46,7 +46,7 @@ How a step is written
         wrong/s07.py                     WRONG = [Variant(name, file, old, new, hint), …]: at least five edits of the
                                          solution, each a mistake that students make, with the name of the diagnosis
                                          that it must get. `old` stands once in the file.
-    `tests/course/test_course.py` finds all of this by the number of the step. `ARCHITECTURE.md` lists the folder.
+    `tests/course/test_steps.py` finds all of this by the number of the step. `ARCHITECTURE.md` lists the folder.
 
     To try a step: `pytest tests/course -k s07`.
 """

@@ -12,14 +12,12 @@ import io
 import json
 import linecache
 import os
-import re
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,6 +25,7 @@ import numpy as np
 from minicaffe.course.checking import Draw, Wrong
 from minicaffe.course.step import PACKAGE, Check, spoken, step
 from minicaffe.course.student import Student
+from minicaffe.course.student_errors import shown, told
 
 KEPT = 2000  # characters of what a check prints
 Send = Callable[[dict[str, Any]], None]
@@ -90,7 +89,7 @@ def _run(check: Check, my: Student, draw: Draw, folder: Path, printed: _Printed)
     except Wrong as wrong:
         return wrong
     except BaseException as error:  # SystemExit, and KeyboardInterrupt too: the student's code may raise anything
-        return _told(error, folder)
+        return told(error, folder)
     finally:
         sys.stdout, sys.stderr, sys.stdin = before
     if _working_folder() != folder:
@@ -154,61 +153,12 @@ class Guard:
         return None
 
 
-# --- errors of the student's code ---------------------------------------------------------------------------------
-
-
-def _told(error: BaseException, folder: Path) -> Wrong:
-    """Return an error of the student's code as what is wrong: where it arose, and what it means here."""
-    place, function = _place(error.__traceback__, folder)
-    words = f"{type(error).__name__}: {error}".removesuffix(": ")
-    name, hint = "error", f"the error arose in {place}"
-    if isinstance(error, NotImplementedError) and place:
-        words, name = f"{function} is not written yet ({place.partition(': ')[0]})", "unfinished"
-        hint = "its docstring says what it must do; `minicaffe course show` prints the page of the step"
-    elif isinstance(error, SystemExit):
-        words, name, hint = "the code ended the program", "exit", "a module is used by others: it never calls sys.exit"
-    elif isinstance(error, RecursionError):
-        name, hint = "recursion", f"a function calls itself without an end: {place}"
-    elif place and isinstance(error, ValueError) and re.search(r"broadcast|shape|dimension|matmul", words):
-        name, hint = "shapes_do_not_fit", f"{hint}. Print the shape of each array, and write it below the formula."
-    elif not place and isinstance(error, AttributeError):
-        name, hint = "missing_name", ("the check asks for this name. Keep the names of the file that `minicaffe course "
-                                      "start` wrote, and let __init__ or setup set every attribute.")
-    elif not place and isinstance(error, TypeError):
-        name, hint = "arguments", ("the check called a function with other arguments than it takes, or used what it "
-                                   "returned as something else. Keep the arguments of the file that `minicaffe course "
-                                   "start` wrote; the first one of a method is self.")
-    return Wrong(_called(error.__traceback__), words, "no error", name, hint)
-
-
-def _place(trace: TracebackType | None, folder: Path) -> tuple[str, str]:
-    """Return the last line of the student's that led to an error, and the name of its function; '' if there is none."""
-    for frame in reversed(traceback.extract_tb(trace)):
-        if found := _shown(frame.filename, frame.lineno or 0, folder):
-            return f"{found}: {frame.line}" if frame.line else found, frame.name
-    return "", ""
-
-
-def _shown(file: str, line: int, folder: Path) -> str:
-    """Return 'my_caffe/blob.py:12' for a file of the student's, '' for all others."""
-    inside = Path(file).is_relative_to(folder / PACKAGE)
-    return f"{Path(file).relative_to(folder).as_posix()}:{line}" if inside else ""
-
-
-def _called(trace: TracebackType | None) -> str:
-    """Return the line of ours that called the student's code."""
-    ours = str(Path(__file__).parent)
-    lines = [frame.line for frame in traceback.extract_tb(trace)
-             if frame.filename.startswith(ours) and frame.filename != __file__]
-    return str(lines[-1]) if lines else f"import {PACKAGE}"
-
-
 def _too_long(folder: Path, thread: int, seconds: float, report: dict[str, Any], send: Send) -> None:
     """Report that a check runs too long, with the line that the student's code is in, and end the process."""
     frame: FrameType | None = sys._current_frames().get(thread)
     place = ""
     while frame is not None and not place:
-        place = _shown(frame.f_code.co_filename, frame.f_lineno, folder)
+        place = shown(frame.f_code.co_filename, frame.f_lineno, folder)
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
         frame = frame.f_back
     words = f"it ran longer than {seconds:.0f} s" + (f", and was in {place}: {line}" if place else "")

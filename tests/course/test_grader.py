@@ -39,6 +39,15 @@ FAILS = {  # name of the hint -> code in front of the solution, or behind it
     "arguments": ("", "Blob.update = lambda: None"),
     "error": ("input()", ""),
     "missing_file": ("import my_caffe.nothing", ""),
+    "list_for_blob": ("[].data", ""),
+    "none": ("", "Blob.update = lambda self: print().data"),
+    "blob_for_array": ("", "Blob.update = lambda self: self * 2"),
+    "attribute_not_set": ("", "Blob.update = lambda self: {}.data"),
+    "missing_key": ("", "Blob.update = lambda self: {}['power']"),
+    "unknown_name": ("", "def update(self): data -= 1\nBlob.update = update"),
+    "shapes_do_not_fit": ("", "Blob.update = lambda self: self.data @ self.data"),
+    "unusable": ("", "Blob.shape = property(lambda self: Odd())\nclass Odd(tuple):\n"
+                     "    __eq__ = {}.__getitem__\n    __hash__ = None"),
 }
 
 
