@@ -1,4 +1,4 @@
-"""Grades many folders in copies of one process that has loaded numpy and all checks, so that each takes milliseconds."""
+"""Grades many folders in copies of one process that has loaded numpy and all checks: milliseconds for each."""
 
 import json
 import os
