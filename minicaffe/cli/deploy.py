@@ -99,11 +99,11 @@ def text(args: argparse.Namespace, made: Deployed, words: Sequence[str], flags: 
 def roles_of(net: Any) -> dict[str, Role]:
     """Return for each layer type of a net what it is for, as its class says."""
     found = {}
-    reads = any(data_tops.source(layer) for layer in net.layer if not layer.bottom)
+    reads = any(layer.type == "Input" or data_tops.source(layer) for layer in net.layer if not layer.bottom)
     for layer in net.layer:
         cls = layer_class(layer.type, layer.name)
         if issubclass(cls, DataSource):
-            # Beside a layer that reads files, DummyData makes a constant that the net needs.
+            # Beside a layer that reads files, or an Input, DummyData makes a constant that the net needs.
             made_up = not cls.message or hasattr(getattr(layer, cls.message), "data_filler")
             found[layer.type] = Role() if made_up and reads else Role(deploying.DATA)
         elif issubclass(cls, LossLayer):

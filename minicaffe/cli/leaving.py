@@ -59,8 +59,11 @@ class Leaving:
 
     def batch_axis(self, name: str) -> int:
         """Return the axis of an input along which samples follow one another."""
-        shapes = [net.blobs[name].shape for net in (self.net, self.larger or self.net)]
-        return next((axis for axis, (n, m) in enumerate(zip(*shapes, strict=True)) if n != m), 0)
+        shape = self.net.blobs[name].shape
+        other = _resized(self.definition, max(shape, default=0) + 1)  # another size than all of the shape
+        changed = next(sizes.dim for layer in other.layer if name in layer.top
+                       for top, sizes in zip(layer.top, _shapes_of(layer), strict=True) if top == name)
+        return next((axis for axis, (n, m) in enumerate(zip(shape, changed, strict=True)) if n != m), 0)
 
     def line_of(self, layer: str) -> str:
         """Return the file and the line of a layer, '' where it is in no file."""
@@ -140,9 +143,11 @@ def _deployed(upgraded: Any, args: argparse.Namespace) -> tuple[Any, Any, list[s
     roles = roles_of(upgraded)
     roles["Input"] = deploying.Role(deploying.DATA)  # an Input that only a loss reads is left out as a data layer's is
     found = deploying.data_layers(upgraded, roles)
-    inputs, data = ([layer for layer in found if (layer.type == "Input") == is_input] for is_input in (True, False))
+    inputs, data = ([layer for layer in found if _says_shapes(layer) == says] for says in (True, False))
     if not found:
-        raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model")
+        raise NetError("the net has neither Inputs nor a data layer, so nothing could be put into the model",
+                       hint="write an Input with the shape of the data in place of "
+                            + (", ".join(_data_in_python(upgraded)) or "the layer that makes the data"))
     wanted = dict(sample_shape(one, found[0].top[0]) for one in args.shape)
     shapes = {top: [*shape.dim[:1], *wanted.pop(top, shape.dim[1:])]
               for layer in inputs for top, shape in zip(layer.top, _shapes_of(layer), strict=True)}
@@ -177,9 +182,19 @@ def _ended_at(outputs: Sequence[str], definition: Any, remarks: list[str]) -> An
     return shorter
 
 
+def _data_in_python(net: Any) -> list[str]:
+    """Return the Python layers that have no bottom, in words."""
+    return [f"layer {layer.name!r} (Python)" for layer in net.layer if layer.type == "Python" and not layer.bottom]
+
+
+def _says_shapes(layer: Any) -> bool:
+    """Return whether a layer without bottoms is an Input, or a DummyData with shapes, which may be in its place."""
+    return layer.type == "Input" or bool(layer.dummy_data_param.shape)
+
+
 def _shapes_of(layer: Any) -> list[Any]:
-    """Return the shape of each top of an Input."""
-    shapes = list(layer.input_param.shape)
+    """Return the shape of each top of an Input, or of a DummyData in its place."""
+    shapes = list(layer.input_param.shape or layer.dummy_data_param.shape)
     if not shapes:
         raise NetError(f"layer {layer.name!r} (Input) has no shape, so the model's input would have none",
                        hint="write input_param { shape { dim: ... } } into it")
@@ -209,8 +224,13 @@ def _batch_of(definition: Any, args: argparse.Namespace, remarks: list[str]) -> 
 
 def _net(definition: Any, batch: int, **keywords: Any) -> Net:
     """Return the net of the phase TEST for a batch size; 0 is that of the definition."""
+    return Net(_resized(definition, batch), TEST, **keywords)
+
+
+def _resized(definition: Any, batch: int) -> Any:
+    """Return a copy of a definition for a batch size; 0 is that of the definition."""
     copy = NetParameter()
     copy.CopyFrom(definition)
     if batch:
         resize(copy, batch, "")
-    return Net(copy, TEST, **keywords)
+    return copy

@@ -62,7 +62,8 @@ def _written(args: argparse.Namespace, made: Leaving, facts: dict[str, str]) -> 
 def _batch_line(made: Leaving) -> str:
     if made.larger is not None:
         return "the batch size is free: the model takes any number of samples"
-    return f"the batch size is {made.net.blobs[made.net.inputs[0]].shape[0]}"
+    name = made.net.inputs[0]
+    return f"the batch size is {made.net.blobs[name].shape[made.batch_axis(name)]}"
 
 
 def _values(made: Leaving, model: Any) -> Iterator[str]:

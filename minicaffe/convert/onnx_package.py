@@ -28,6 +28,11 @@ def onnx() -> Any:
     return onnx
 
 
+def opset() -> Any:
+    """Return the version of the operators that models are written with, as a model has it."""
+    return onnx().helper.make_opsetid("", OPSET)
+
+
 def check(model: Any) -> None:
     """Raise DataError where a ModelProto is not as the standard wants it, or the shapes in it do not fit together."""
     try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicaffe.errors import MinicaffeError, NetError
-from minicaffe.log import number, shape_text
+from minicaffe.log import number, plural, shape_text
 from minicaffe.net import Net
 from minicaffe.testing.random_numbers import random_inputs
 
@@ -42,12 +42,14 @@ class Difference:
     largest     the largest difference of two numbers
     range       from the smallest to the largest of our numbers, 0 included
     wrong       in words, why they cannot be compared, such as another shape; '' where they can
+    lost        how many numbers are NaN here, and are not in the other program
     """
 
     name: str
     largest: float = 0.0
     range: float = TINY
     wrong: str = ""
+    lost: int = 0
 
     @property
     def part(self) -> float:
@@ -60,7 +62,8 @@ class Difference:
         return not self.part <= LIMIT
 
     def __str__(self) -> str:
-        return self.wrong or f"the largest difference is {number(self.largest)}, or {self.part:.1e} of the range"
+        lost = f"; where the other program has {plural(self.lost, 'number')}, the net has NaN" if self.lost else ""
+        return self.wrong or f"the largest difference is {number(self.largest)}, or {self.part:.1e} of the range{lost}"
 
 
 @dataclass
@@ -160,6 +163,7 @@ def difference(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], at_lea
         finite = np.isfinite(ours)
         if strange := int((finite & ~np.isfinite(theirs)).sum()):
             return Difference(name, wrong=f"{strange} of {ours.size} numbers are NaN or infinity, and should not be")
+        found.lost += int((np.isnan(ours) & ~np.isnan(theirs)).sum())
         mine, other = ours[finite].astype(np.float64), theirs[finite]
         low, high = min(low, float(mine.min(initial=0))), max(high, float(mine.max(initial=0)))
         found.largest = max(found.largest, float(np.abs(mine - other).max(initial=0)))

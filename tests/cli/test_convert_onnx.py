@@ -152,6 +152,44 @@ def test_one_batch_size(capsys):
     assert {"x": [7, 3]} == sizes(model.graph.input)
 
 
+RECURRENT = "LSTM", "x cont", "y", "recurrent_param { num_output: 4 weight_filler { type: 'xavier' } }"
+
+
+def test_one_batch_size_of_sequences(capsys):
+    """The first axis is time."""
+    needs("onnxruntime")
+    said, model = converted(capsys, *save(inputs(x=(5, 2, 3), cont=(5, 2)) + layer(*RECURRENT)), "out.onnx",
+                            "--batch", "7")
+    assert "the batch size is 7\n" in said
+    assert {"x": [5, 7, 3], "cont": [5, 7]} == sizes(model.graph.input)
+
+
+def test_dummy_data_beside_an_input_is_a_constant(capsys):
+    filler = "dummy_data_param { shape { dim: 5 dim: 3 } data_filler { type: 'constant' value: 2 } }"
+    _, model = converted(capsys, *save(inputs(x=(5, 3)) + layer("DummyData", "", "two", filler)
+                                       + layer("Eltwise", "x two", "y") + fully_connected("y", "f", 4)), "out.onnx")
+    assert {"x": ["batch", 3]} == sizes(model.graph.input)
+
+
+def test_dummy_data_in_place_of_inputs(capsys):
+    """Its sizes are those of the net, where the net allows no others."""
+    _, model = converted(capsys, *save(
+        layer("DummyData", "", "x z", "dummy_data_param { shape { dim: 10 dim: 3 } shape { dim: 2 dim: 5 dim: 3 } }")
+        + layer("Reshape", "x", "y", "reshape_param { shape { dim: 2 dim: 5 dim: 3 } }")
+        + layer("Eltwise", "y z", "s")), "out.onnx")
+    assert {"x": [10, 3], "z": [2, 5, 3]} == sizes(model.graph.input)
+
+
+def test_data_in_python_has_no_form(capsys):
+    files = save(inputs(x=(5, 3)) + fully_connected("x", "f", 4))
+    with open("net.prototxt", "w") as file:
+        file.write(layer("Python", "", "x", "python_param { module: 'voc' layer: 'Data' }", name="data")
+                   + fully_connected("x", "f", 4))
+    error = refused(capsys, *files, "out.onnx")
+    assert "the net has neither Inputs nor a data layer" in error
+    assert "hint: write an Input with the shape of the data in place of layer 'data' (Python)" in error
+
+
 RESHAPED = inputs(x=(5, 6)) + layer("Reshape", "x", "y", "reshape_param { shape { dim: 5 dim: 3 dim: 2 } }")
 
 

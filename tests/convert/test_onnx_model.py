@@ -100,6 +100,13 @@ def test_open_axes():
     assert ["batch", 4] == sizes(model.graph.output[0])
 
 
+def test_an_axis_that_is_no_batch():
+    """How many rows Filter keeps follows from the numbers, and so it does behind it."""
+    _, model = exported(X + inputs(keep=(2, 1)) + layer("Filter", "x keep", "y") + layer("ReLU", "y", "z")
+                        + layer("ReLU", "x", "w"))
+    assert [["batch", 3], ["z_0", 3]] == [sizes(one) for one in model.graph.output]
+
+
 def test_one_batch_size():
     _, model = exported(X + fully_connected("x", "c", 4), larger=False)
     assert [[2, 3], [2, 4]] == [sizes(model.graph.input[0]), sizes(model.graph.output[0])]

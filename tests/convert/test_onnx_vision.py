@@ -44,6 +44,21 @@ def test_window(kind, case):
     assert ops(model) == ([op] if source in (IMAGES, LINES, VOLUMES) else ["Reshape", op, "Reshape"])
 
 
+@pytest.mark.parametrize(("source", "fields", "nodes"), [
+    (IMAGES, "kernel_size: 1 pad_h: 1 pad_w: 2", ["Pad", "Conv"]),
+    (IMAGES, "kernel_size: 1 pad_h: 0 pad_w: 2 dilation: 3 group: 2", ["Pad", "Conv"]),
+    (LINES, "kernel_size: 1 pad: 2", ["Pad", "Conv"]),
+    (VOLUMES, "kernel_size: 1 pad: 1 pad: 0 pad: 2", ["Pad", "Conv"]),
+    (FRAMES, "kernel_size: 1 pad_h: 1 pad_w: 2 axis: 2", ["Reshape", "Pad", "Conv", "Reshape"]),
+    (IMAGES, "kernel_size: 1 pad_h: 1 pad_w: 2 stride_h: 1 stride_w: 2", ["Conv"]),
+    (IMAGES, "kernel_h: 1 kernel_w: 2 pad_h: 1 pad_w: 2", ["Conv"]),
+    (IMAGES, "kernel_size: 1", ["Conv"]),
+])
+def test_padding_of_filters_of_one_pixel(source, fields, nodes):
+    """OpenCV 5.0 pads wrongly there, so a Pad does it."""
+    assert ops(assert_same(filters("Convolution", fields, source))) == nodes
+
+
 @pytest.mark.parametrize("case", WINDOWS)
 def test_im2col(case):
     source, fields = WINDOWS[case]

@@ -63,6 +63,14 @@ def test_numbers_that_are_none(strange):
     assert not of([[-1, 5, 3]], [[-1, strange, 3]]).fails
 
 
+def test_nan_of_ours_is_said():
+    """It is no difference of numbers, but the other program does not compute what the net does."""
+    nan = np.nan
+    pairs = [(np.array([1, nan, nan]), np.array([1.0, 2, nan])), (np.array([nan]), np.ones(1))]
+    assert str(proof.difference("y", pairs)) == (
+        "the largest difference is 0, or 0.0e+00 of the range; where the other program has 2 numbers, the net has NaN")
+
+
 @pytest.mark.parametrize(("text", "want"), [
     (layer("Sigmoid", "x", "y"), 1), (layer("TanH", "x", "y"), 1), (layer("ReLU", "x", "y"), proof.TINY),
     (layer("Softmax", "x", "s") + layer("Dropout", "s", "s", name="d") + layer("Flatten", "s", "y"), 1),

@@ -449,6 +449,12 @@ def test_power_ignores_x_where_it_can():
     np.testing.assert_array_equal(gradient(make(PowerLayer, power=2, scale=0, shift=3), x), 0)
 
 
+@pytest.mark.parametrize(("power", "want"), [(0.5, math.inf), (1.5, math.inf), (-0.5, 0), (3, -math.inf)])
+def test_power_of_minus_infinity_is_as_in_c(power, want):
+    x = np.array([-math.inf, 4.0])
+    np.testing.assert_array_equal(forward(make(PowerLayer, power=power), x), [want, 4.0 ** power])
+
+
 def test_power_at_zero_is_as_in_caffe():
     """y / t makes the gradient of t³ at 0 no number, and the shortcut for t² gives 0."""
     x = np.array([0.0, 2])

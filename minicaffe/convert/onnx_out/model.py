@@ -9,6 +9,7 @@ from minicaffe.convert.onnx_out import layers as _writers  # noqa: F401 - regist
 from minicaffe.convert.onnx_out.fold import fold
 from minicaffe.convert.onnx_out.given import WRITERS, Given
 from minicaffe.convert.onnx_out.graph import Batch, Graph, Size
+from minicaffe.convert.onnx_out.tidy import compute_constants, drop_unread
 from minicaffe.errors import LayerError, MinicaffeError
 from minicaffe.net import Net
 
@@ -78,8 +79,8 @@ class _Writing:
         self.graph = Graph()
         self.shapes = _shapes(net)
         others = _shapes(larger or net)
-        self.by_batch = {b: _differing(one, others[b]) for b, one in self.shapes.items()}
-        self.open = dict(self.by_batch)
+        self.open = {b: _differing(one, others[b]) for b, one in self.shapes.items()}
+        self.by_numbers: dict[int, frozenset[int]] = dict.fromkeys(self.shapes, frozenset())  # the others by the batch
         self.larger = larger
         self.graph.batch = self._batch()
         self.values = self._value_names()
@@ -114,6 +115,8 @@ class _Writing:
         for name in outputs:
             value = now[last[name]]
             put_out[self._output(name, new.get(value, value), put_out)] = self._size_of(last[name])
+        compute_constants(self.graph, put_out)
+        drop_unread(self.graph, put_out)
         ranks = {new.get(value, value): len(self.shapes[t]) for values, tops in
                  zip(self.values, net.wiring.tops, strict=True) for value, t in zip(values, tops, strict=True)}
         fold(self.graph, put_out, ranks, into_weights)
@@ -155,6 +158,7 @@ class _Writing:
         These are the axes that grow where the layers behind it are asked for shapes with one row more.
         """
         self.larger = net = self.larger or Net(self.net.param, self.net.phase, shapes_only=True)
+        before = _shapes(net)
         for t, axis in opened:
             shape = list(net.tops[i][t].shape)
             shape[axis] += 1
@@ -163,6 +167,7 @@ class _Writing:
             layer.Reshape(bottom, top)
         others = _shapes(net)
         self.open = {b: now | _differing(self.shapes[b], others[b]) for b, now in self.open.items()}
+        self.by_numbers = {b: now | _differing(before[b], others[b]) for b, now in self.by_numbers.items()}
 
     def _output(self, name: str, value: str, others: Container[str]) -> str:
         """Return the name of an output. A value that has another name is copied, and so is an input that is put out."""
@@ -177,11 +182,12 @@ class _Writing:
 
     def _size_of(self, b: int) -> list[Size]:
         """Return the shape of a blob, with the open sizes as names."""
-        free, batch = self.open[b], self.graph.batch
-        one = (batch is not None and free == self.by_batch[b] and len(free) == 1
-               and self.shapes[b][next(iter(free))] == batch.size)
-        return [(BATCH if one else f"{BATCH}_{self.net.wiring.blob_names[b]}_{axis}") if axis in free else size
-                for axis, size in enumerate(self.shapes[b])]
+        batch, name, shape = self.graph.batch, self.net.wiring.blob_names[b], self.shapes[b]
+        grows = self.open[b] - self.by_numbers[b]
+        one = batch is not None and len(grows) == 1 and shape[next(iter(grows))] == batch.size
+        names = {axis: BATCH if one else f"{BATCH}_{name}_{axis}" for axis in grows}
+        names.update({axis: f"{name}_{axis}" for axis in self.by_numbers[b]})
+        return [names.get(axis, size) for axis, size in enumerate(shape)]
 
     def _batch(self) -> Batch | None:
         """Return the open axis of the first input that has one."""

@@ -43,7 +43,7 @@ class PowerLayer(Elementwise):
         else:
             kernels.linear(x, self.s, self.b, y)  # t = s · x + b, in the memory of y
         if self.p != 1:
-            y **= self.p
+            _raise(y, self.p)
 
     def slope(self, x):
         if self.p * self.s == 0 or self.p == 1:
@@ -54,7 +54,8 @@ class PowerLayer(Elementwise):
             t *= 2 * self.s  # dx = dy · 2 · s · t
             return t
         # Caffe: y / t, not t^(p − 1), so the gradient at t = 0 is not a number, even for p = 3
-        slope = t ** self.p
+        slope = t.copy()
+        _raise(slope, self.p)
         slope /= t
         slope *= self.p * self.s
         return slope
@@ -76,3 +77,11 @@ class PowerLayer(Elementwise):
             return (f"the slope of x to the power {number(p)} is infinite at 0, where scale · x + shift is; set a "
                     "small shift")
         return ""
+
+
+def _raise(t, p):
+    """Raise numbers to a power, in place."""
+    lowest = np.isneginf(t) if p == 0.5 else None
+    t **= p
+    if lowest is not None:
+        t[lowest] = np.inf  # Caffe: pow gives +∞ for −∞, and numpy's root gives NaN

@@ -46,11 +46,12 @@ def without_negative_sizes(g: Given, boxes: str) -> str:
     return g.node("Concat", [near, g.node("Max", [near, far])], axis=-1)
 
 
-def best_of(g: Given, scores: str, k: int) -> str:
-    """Return the scores with LOWEST in place of all but the k best of the last axis; of equal ones the first stay."""
+def best_of(g: Given, scores: str, k: int, axis: int) -> str:
+    """Return the scores with LOWEST in place of all but the k best along an axis; of equal ones the first stay."""
     values, places = g.new_names("TopK", 2)
-    g.node("TopK", [scores, g.ints("k", [k])], [values, places], axis=-1)
-    return g.node("ScatterElements", [lowest_as(g, scores), places, values], axis=-1)
+    g.node("TopK", [scores, g.ints("k", [k])], [values, places], axis=axis)
+    # the axis is not counted from the end, because OpenCV 5.0 fails there
+    return g.node("ScatterElements", [lowest_as(g, scores), places, values], axis=axis)
 
 
 def lowest_as(g: Given, x: str) -> str:
@@ -105,6 +106,13 @@ def unless_empty(g: Given, rows: str, nothing: str, count: str) -> str:
     end = g.node("Add", [M, g.node("Mul", [empty, count])])
     both = g.node("Concat", [rows, nothing], axis=0)
     return g.node("Slice", [both, g.ints("begin", [0]), end, g.ints("rows", [0])])
+
+
+def where(g: Given, stays: str, rows: str) -> str:
+    """Return the rows for which `stays`, a value (M,), is true."""
+    # Compress does the same in one node, but OpenCV 5.0 has no Compress
+    places = g.node("Squeeze", [g.node("NonZero", [stays]), g.ints("first", [0])])
+    return g.node("Gather", [rows, places], axis=0)
 
 
 def picked(g: Given, x: str, indices: Sequence[int], axis: int) -> str:

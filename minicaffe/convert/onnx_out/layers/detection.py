@@ -18,7 +18,7 @@ def prior_box(g: Given) -> None:
 @writes("DetectionOutput")
 def detection_output(g: Given) -> None:
     """The boxes decoded with plain operators; TopK and ScatterElements where top_k leaves boxes out; NonMaxSuppression;
-    the same again for keep_top_k, and Compress; a row of −1 for each image where nothing is found.
+    the same again for keep_top_k, NonZero and Gather; a row of −1 for each image where nothing is found.
     """
     p, nms, layer = g.param, g.param.nms_param, g.layer
     g.refuse_if(layer.arms, "reads the first of two stages (arm_conf, arm_loc), which is not written", CUT)
@@ -34,7 +34,7 @@ def detection_output(g: Given) -> None:
     boxes, scores = _boxes(g, classes), _scores(g, classes)
     most = P if layer.top_k is None else min(layer.top_k, P)
     if 0 < most < P:
-        scores = b.best_of(g, scores, most)
+        scores = b.best_of(g, scores, most, 2)
     chosen = b.suppressed(g, b.without_negative_sizes(g, boxes), scores, most, nms.nms_threshold, layer.least)
     image, c, place = b.split(g, chosen, 3, axis=1)
     box = g.node("GatherND", [boxes, b.rows_of(g, image, place)])
@@ -50,9 +50,9 @@ def detection_output(g: Given) -> None:
         found = g.node("ScatterND", [b.lowest_as(g, scores), chosen, score])
         # of equal scores the first class and the first prior stay, and so they stand here
         flat = g.node("Reshape", [found, g.ints("of an image", [-1, C * P])])
-        best = g.node("Reshape", [b.best_of(g, flat, p.keep_top_k), g.node("Shape", [scores])])
+        best = g.node("Reshape", [b.best_of(g, flat, p.keep_top_k, 1), g.node("Shape", [scores])])
         stays = g.node("Greater", [g.node("GatherND", [best, chosen]), g.floats("lowest", b.LOWEST)])
-        rows = g.node("Compress", [rows, stays], axis=0)
+        rows = b.where(g, stays, rows)
     b.write_rows(g, rows)
 
 

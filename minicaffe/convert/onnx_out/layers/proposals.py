@@ -41,7 +41,7 @@ def proposal(g: Given) -> None:
 
     scores = g.node("Transpose", [score], perm=[0, 2, 1])
     if layer.before < M:
-        scores = b.best_of(g, scores, layer.before)
+        scores = b.best_of(g, scores, layer.before, 2)
     whole = g.node("Concat", [near, g.node("Add", [far, g.floats("one", 1)])], axis=-1)  # a box holds its last pixels
     chosen = b.suppressed(g, whole, scores, layer.after, layer.overlap, b.LOWEST)
     n, _, place = b.split(g, chosen, 3, axis=1)
@@ -85,7 +85,7 @@ def box_group_output(g: Given) -> None:
     large = g.node("GreaterOrEqual", [sides, g.floats("min_size", p.min_size)])
     scores = g.node("Transpose", [g.node("Where", [large, scores, g.floats("small", b.LOWEST)])], perm=[0, 2, 1])
     if 0 < p.max_nms_num < M:
-        scores = b.best_of(g, scores, p.max_nms_num)
+        scores = b.best_of(g, scores, p.max_nms_num, 2)
     least = np.nextafter(np.float32(p.fg_thr), np.float32(-math.inf))  # this score counts, too
     whole = g.node("Concat", [near, g.node("Add", [far, one])], axis=-1)  # a box holds its last pixels
     chosen = b.suppressed(g, whole, scores, p.max_post_nms_num or M, p.iou_thr, float(least))

@@ -14,7 +14,7 @@ from minicaffe.convert.onnx_out.layers._parts import needs_fixed
 
 @writes("Convolution", "ConvolutionDepthwise", "DepthwiseConvolution", "DepthwiseConv")
 def convolution(g: Given) -> None:
-    """Conv, one for each bottom, all with the same weights."""
+    """Conv, one for each bottom, all with the same weights; behind a Pad where filters of one pixel have padding."""
     _filter_images(g, "Conv", _learned(g), group=g.layer.group, pads=_pads(g))
 
 
@@ -44,13 +44,20 @@ def _filter_images(g: Given, op: str, constants: Sequence[str], **attributes: An
     needs_fixed(g, [axis] if axes_fit else range(axis, len(g.x_shapes[0])))
     attributes.update(kernel_shape=window.kernel or (1,), strides=window.stride or (1,),
                       dilations=window.dilation or (1,))
+    pads = attributes["pads"]
+    if pad_first := op == "Conv" and any(pads) and all(n == 1 for n in (*window.kernel, *window.stride)):
+        # OpenCV 5.0 reads numbers from outside the image where filters of one pixel have padding and no stride
+        attributes["pads"] = [0] * len(pads)
     for j, (x, y) in enumerate(zip(g.x, g.y, strict=True)):
-        if axes_fit:
-            g.node(op, [x, *constants], [y], **attributes)
-        else:
+        images = x
+        if not axes_fit:
             image = g.x_shapes[j][axis:] if window.kernel else (*g.x_shapes[j][axis:], 1)
             images = g.node("Reshape", [x, g.ints("images", (-1, *image))])
-            filtered = g.node(op, [images, *constants], **attributes)
+        if pad_first:
+            sides = len(pads) // 2
+            images = g.node("Pad", [images, g.ints("pads", [0, 0, *pads[:sides], 0, 0, *pads[sides:]])])
+        filtered = g.node(op, [images, *constants], [y] if axes_fit else 1, **attributes)
+        if not axes_fit:
             g.node("Reshape", [filtered, g.ints("shape", g.sizes(j))], [y])
 
 
