@@ -166,3 +166,16 @@ def spread(g: Given, type: str, x: str, shape: Shape, w: str, w_shape: Sequence[
 def _field(type: str, axis: int) -> dict[str, Any]:
     """Return the field of a Scale or a Bias that says its axis."""
     return {f"{type.lower()}_param": {"axis": axis}} if axis != 1 else {}
+
+
+@reads("Where")
+def chosen(g: Given) -> None:
+    """Two Eltwise with PROD, one with the condition and one with 1 less the condition, and Eltwise with SUM."""
+    for k in (1, 2):
+        g.refuse_if(g.is_constant(k) and not np.all(np.isfinite(g.constant(k))),
+                    "chooses between numbers and infinity, which Caffe's products turn into NaN",
+                    "put a large finite number in its place")
+    condition = g.expand(g.blob_of(0), g.shape(0), g.y_shape())  # what makes a bool is a Threshold, of 0 and 1
+    x, y = _whole(g, 1), _whole(g, 2)
+    parts = [g.eltwise("PROD", [condition, x]), g.eltwise("PROD", [g.power(condition, scale=-1, shift=1), y])]
+    g.give(g.eltwise("SUM", parts))
