@@ -18,7 +18,10 @@ def batch_normalization(g: Given) -> None:
     scale, shift, mean, variance = (g.constant(k, "a statistic") for k in (1, 2, 3, 4))
     y = g.layer("BatchNorm", g.bottom(), [mean, variance, np.ones(1)],
                 batch_norm_param={"eps": g.attribute("epsilon", 1e-5), "use_global_stats": True})
-    g.give(g.layer("Scale", y, [scale, shift], scale_param={"bias_term": True}))
+    if g.graph.ours and not g.node.joined and np.all(scale == 1) and not np.any(shift):
+        g.give(y)  # the net has no Scale behind this BatchNorm
+    else:
+        g.give(g.layer("Scale", y, [scale, shift], name=g.node.joined, scale_param={"bias_term": True}))
 
 
 @reads("InstanceNormalization")
