@@ -64,6 +64,11 @@ class Given:
         """Return whether input k is given."""
         return k < len(self.x) and bool(self.x[k])
 
+    def is_read(self, t: int) -> bool:
+        """Return whether something reads output t."""
+        y = self.y[t] if t < len(self.y) else ""
+        return bool(y) and (bool(self.graph.readers(y)) or y in self.graph.outputs)
+
     def is_constant(self, k: int) -> bool:
         """Return whether input k is given and constant."""
         return self.has(k) and self.x[k] in self.graph.constants

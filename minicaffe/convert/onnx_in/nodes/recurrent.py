@@ -24,14 +24,14 @@ def lstm(g: Given) -> None:
         backwards = direction == "reverse"
         given = _turned(g, x, steps) if backwards else x
         tops = _run(g, k, given, cont)
-        last = g.cut(tops[0], 0, steps - 1, steps, steps) if _is_read(g, 1) else ""
-        y = _turned(g, tops[0], steps) if backwards and _is_read(g, 0) else tops[0]
+        last = g.cut(tops[0], 0, steps - 1, steps, steps) if g.is_read(1) else ""
+        y = _turned(g, tops[0], steps) if backwards and g.is_read(0) else tops[0]
         made.append([y, last, tops[-1]])
-    if _is_read(g, 0):
+    if g.is_read(0):
         each = [g.layer("Reshape", y[0], reshape_param={"shape": {"dim": [1]}, "axis": 1, "num_axes": 0}) for y in made]
         g.give(g.concat(each, 1), 0)
     for t in (1, 2):
-        if _is_read(g, t):
+        if g.is_read(t):
             g.give(g.concat([y[t] for y in made], 0), t)
 
 
@@ -40,11 +40,6 @@ def _turned(g: Given, x: str, steps: int) -> str:
     if g.may_write("Reverse"):
         return g.layer("Reverse", x, reverse_param={"axis": 0})
     return picked(g, x, 0, steps, range(steps - 1, -1, -1))
-
-
-def _is_read(g: Given, t: int) -> bool:
-    """Return whether something reads output t."""
-    return t < len(g.y) and bool(g.y[t]) and (bool(g.graph.readers(g.y[t])) or g.y[t] in g.graph.outputs)
 
 
 def _check(g: Given) -> None:
@@ -74,7 +69,7 @@ def _continues(g: Given) -> str:
 def _has_states(g: Given) -> bool:
     """Return whether the states before the first step are given, or those after the last one are read."""
     given = any(g.has(k) and not (g.is_constant(k) and not g.constant(k).any()) for k in (5, 6))
-    return given or _is_read(g, 2)
+    return given or g.is_read(2)
 
 
 def _run(g: Given, k: int, x: str, cont: str) -> list[str]:

@@ -92,7 +92,12 @@ def arg_max(g: Given) -> None:
     """ArgMax; for ArgMin behind a Power that turns the sign. Of equal numbers Caffe takes the last, and ONNX the first
     if `select_last_index` is not set.
     """
-    shape, axis = g.shape(), g.axis(g.attribute("axis", 0))
+    shape, axis, k = g.shape(), g.axis(g.attribute("axis", 0)), g.attribute("top_k", 1)
     x = g.power(g.bottom(), scale=-1) if g.op == "ArgMin" else g.bottom()
-    y = g.layer("ArgMax", x, argmax_param={"axis": axis})
-    g.give(g.reshape(y, [*shape[:axis], 1, *shape[axis + 1:]], g.y_shape()))
+    several = {"top_k": k} if k != 1 else {}
+    if g.attribute("whole", 0):
+        values = {"out_max_val": True} if g.attribute("out_max_val", 0) else {}
+        g.give(g.layer("ArgMax", x, **({"argmax_param": {**several, **values}} if several or values else {})))
+        return
+    y = g.layer("ArgMax", x, argmax_param={"axis": axis, **several})
+    g.give(g.reshape(y, [*shape[:axis], k, *shape[axis + 1:]], g.y_shape()))
