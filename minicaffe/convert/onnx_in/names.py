@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import Any
 
 from minicaffe.convert.onnx_in.draft import free_name
@@ -61,10 +61,13 @@ def layer_names(graph: Graph) -> list[str]:
 
 
 def _layers_again(graph: Graph) -> list[str]:
-    """Return the names of the layers that minicaffe has written as these nodes."""
-    times = Counter(node.scope for node in graph.nodes)
-    taken: set[str] = set()
-    return [free_name(node.scope if node.scope and times[node.scope] == 1 else node.path, taken)
+    """Return the names of the layers that minicaffe has written as these nodes.
+
+    Where several nodes are left of a layer, the last one, which makes what the layer makes, gets its name.
+    """
+    last = {node.scope: node for node in graph.nodes if node.op not in ("Cast", "Identity")}  # these make no layers
+    taken = set(last)
+    return [node.scope if node.scope and last.get(node.scope) is node else free_name(node.path, taken)
             for node in graph.nodes]
 
 
