@@ -124,9 +124,9 @@ def _run(g: Given, k: int, x: str, cont: str) -> list[str]:
     blobs = [_in_our_order(w), _in_our_order(_one_bias(both)), _in_our_order(r)]
     param = {"num_output": size}
     if not _has_states(g):
-        return g.layers("LSTM", [x, cont], 1, blobs, "lstm", recurrent_param=param)
+        return g.layers("LSTM", [x, cont], 1, blobs, recurrent_param=param)
     states = [_state(g, j, k, size) for j in (5, 6)]
-    return g.layers("LSTM", [x, cont, *states], 3, blobs, "lstm", recurrent_param={**param, "expose_hidden": True})
+    return g.layers("LSTM", [x, cont, *states], 3, blobs, recurrent_param={**param, "expose_hidden": True})
 
 
 def _state(g: Given, j: int, k: int, size: int) -> str:
