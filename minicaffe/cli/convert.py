@@ -9,8 +9,8 @@
   minicaffe convert net.prototxt lenet.caffemodel lenet.onnx       a net with its weights, for other programs
 
 Where B is an .onnx file, the net is that of the phase TEST, with inputs in place of data layers, with Softmax or
-Sigmoid in place of losses, and without labels. The model is run beside the net, and the largest difference of each output is
-printed; where one is too large, nothing is written. docs/leaving.md says more.
+Sigmoid in place of losses, and without labels. The model is run beside the net, and the largest difference of each
+output is printed; where one is too large, nothing is written. docs/leaving.md says more.
 """
 
 from __future__ import annotations
