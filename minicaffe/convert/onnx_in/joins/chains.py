@@ -107,14 +107,14 @@ def several_blobs(graph: Graph, node: Node) -> Node | None:
     op = {"Add": "Sum", "Mul": "Product", "Max": "Max"}[node.op]
     terms: list[tuple[str, float]] = []
     for value in node.inputs:
-        before = alone(graph, node, value, op, "Mul") if op == "Sum" else alone(graph, node, value, op, node.op)
-        factor = line(graph, before) if before is not None and op == "Sum" and before.op == "Mul" else None
-        if before is None or (before.op == "Mul" and op == "Sum" and factor is None):
-            terms.append((value, 1.0))
-        elif factor is not None:
+        inner = alone(graph, node, value, op, node.op)
+        factor = line(graph, alone(graph, node, value, "Mul")) if op == "Sum" else None
+        if factor is not None:
             terms.append(factor[:2])
+        elif inner is None:
+            terms.append((value, 1.0))
         else:
-            terms += zip(before.inputs, before.attributes.get("coeff") or [1.0] * len(before.inputs), strict=True)
+            terms += zip(inner.inputs, inner.attributes.get("coeff") or [1.0] * len(inner.inputs), strict=True)
     values, factors = [value for value, _ in terms], [factor for _, factor in terms]
     alike = len({graph.shapes.get(value) for value in values}) == 1 and not any(v in graph.constants for v in values)
     if not alike or (len(terms) == 2 and set(factors) == {1.0} and op != "Product"):

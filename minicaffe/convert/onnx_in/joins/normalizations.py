@@ -76,6 +76,31 @@ def mvn(graph: Graph, node: Node) -> Node | None:
     return None
 
 
+def _channel_mean(graph: Graph, value: str) -> str | None:
+    """Return the blob whose mean of each channel a value is, over the batch, too; None where it is no such mean."""
+    axes: set[int] = set()
+    while (node := made_by(graph, value, "ReduceMean")) is not None and node.attributes.get("keepdims", 1) and \
+            len(node.inputs) > 1 and node.inputs[1] in graph.constants:
+        axes.update(int(axis) for axis in graph.constants[node.inputs[1]])
+        value = node.inputs[0]
+    return value if axes == set(range(len(graph.shapes.get(value, ())))) - {1} else None
+
+
+@ends_with("Div")
+def by_batch(graph: Graph, node: Node) -> Node | None:
+    """x less the mean of its channel, divided by √(variance + eps), over the batch: BatchNorm that measures the batch.
+    """
+    centred, root = made_by(graph, node.inputs[0], "Sub"), made_by(graph, node.inputs[1], "Sqrt")
+    added = made_by(graph, root.inputs[0], "Add") if root else None
+    for variance, eps in both_ways(added) if added and centred else ():
+        of = _channel_mean(graph, variance)
+        square = made_by(graph, of, "Mul") if of else None
+        if centred and square and square.inputs == [node.inputs[0]] * 2 and number(graph, eps) is not None and \
+                _channel_mean(graph, centred.inputs[1]) == centred.inputs[0]:
+            return instead(node, "BatchNorm", [centred.inputs[0]], eps=number(graph, eps))
+    return None
+
+
 @ends_with("Sub", late=True)
 def mvn_without_variance(graph: Graph, node: Node) -> Node | None:
     """x less its mean: MVN with normalize_variance: false."""

@@ -24,6 +24,14 @@ def batch_normalization(g: Given) -> None:
         g.give(g.layer("Scale", y, [scale, shift], name=g.node.joined, scale_param={"bias_term": True}))
 
 
+@reads("BatchNorm")
+def by_batch(g: Given) -> None:
+    """BatchNorm with use_global_stats: false, for ReduceMean, Sub, Add, Sqrt and Div that measure the batch."""
+    C = g.shape()[1]
+    g.give(g.layer("BatchNorm", g.bottom(), [np.zeros(C), np.zeros(C), np.zeros(1)],
+                   batch_norm_param={"eps": g.attribute("eps"), "use_global_stats": False}))
+
+
 @reads("InstanceNormalization")
 def instance_normalization(g: Given) -> None:
     """Reduction, Bias and Scale, which normalize as PyTorch does: Caffe's MVN adds eps to the deviation, and PyTorch to
