@@ -132,7 +132,7 @@ class Given:
               name: str = "", **fields: Any) -> str:
         """Add a layer with one top, and return its blob.
 
-        The first layer of a node gets the node's name, others that and the suffix, or their type. `name` is another one.
+        The first layer of a node gets the node's name, others that and the suffix, or their type; `name` is another.
         """
         return self.layers(type, bottoms, 1, blobs, suffix, name, **fields)[0]
 

@@ -124,7 +124,7 @@ def several_blobs(graph: Graph, node: Node) -> Node | None:
 
 @ends_with("Add", "Mul", late=True)
 def along_other_axes(graph: Graph, node: Node) -> Node | None:
-    """A Scale or Bias with two bottoms: the axes that an Unsqueeze gives to the second one are those that are missing."""
+    """A Scale or Bias with two bottoms: an Unsqueeze gives the second one the axes that it lacks."""
     wider = alone(graph, node, node.inputs[1], "Unsqueeze") if graph.ours and node.scope else None
     x, y = graph.shapes.get(node.inputs[0]), graph.shapes.get(node.outputs[0])
     if wider is None or x is None or x != y:

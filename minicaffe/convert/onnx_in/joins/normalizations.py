@@ -43,7 +43,7 @@ def _square_window(graph: Graph, mean: str, x: str) -> int:
 
 
 def _mean(graph: Graph, value: str) -> tuple[str, list[int]] | None:
-    """Return what a value is the mean of, and along which axes, which stay with the size 1; None where it is no mean."""
+    """Return what a value is the mean of, and along which axes, which stay with size 1; None where it is no mean."""
     node = made_by(graph, value, "ReduceMean")
     shape = graph.shapes.get(node.inputs[0]) if node else None
     if node is None or shape is None or len(shape) != 4 or not node.attributes.get("keepdims", 1):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicaffe.convert.onnx_in.graph import Graph, Node
-from minicaffe.convert.onnx_in.patterns import both_ways, ends_with, instead, made_by
+from minicaffe.convert.onnx_in.patterns import both_ways, ends_with, made_by
 
 STATES = {"LSTM": 2, "RNN": 1}
 
@@ -24,8 +24,8 @@ def step_by_step(graph: Graph, node: Node) -> Node | None:
         return None
     cells = [step for step in steps if step is not None]
     first, count = cells[0], STATES[cells[0].op]
-    if any(cell.op != first.op or cell.inputs[1:4] != first.inputs[1:4] or cell.outputs[1] != value
-           or cell.outputs[0] or not _is_plain(cell, 5 + count) for cell, value in zip(cells, node.inputs, strict=True)):
+    if any(cell.op != first.op or cell.inputs[1:4] != first.inputs[1:4] or cell.outputs[:2] != ["", value]
+           or not _is_plain(cell, 5 + count) for cell, value in zip(cells, node.inputs, strict=True)):
         return None
     x = _whole(graph, [cell.inputs[0] for cell in cells], 0)
     before, deltas = _states_before(graph, cells, count)
@@ -105,8 +105,7 @@ def _are_read_within(graph: Graph, node: Node, cells: Sequence[Node], count: int
 
 @ends_with("Squeeze")
 def one_direction(graph: Graph, node: Node) -> Node | None:
-    """An LSTM or RNN of one direction, whose axis for the directions is taken away: what it puts out, without that axis.
-    """
+    """An LSTM or RNN of one direction, and a Squeeze of the axis for the directions: one node without that axis."""
     cell = made_by(graph, node.inputs[0], "LSTM", "RNN")
     if cell is None or cell.outputs[0] != node.inputs[0] or graph.only_reader(node.inputs[0]) is not node or \
             graph.shapes.get(node.outputs[0]) != _without(graph.shapes.get(node.inputs[0], ()), 1):

@@ -130,9 +130,12 @@ def by_name(g: Given) -> None:
     if g.op == "Abs":
         g.give(g.layer("AbsVal", g.bottom()))
         return
-    given = {key: g.attribute(key, default) for key, default in (("scale", 1), ("shift", 0), ("base", -1))}
-    fields = {key: value for key, value in given.items() if value != {"scale": 1, "shift": 0, "base": -1}[key]}
-    g.give(g.layer(g.op, g.bottom(), **({f"{g.op.lower()}_param": fields} if fields else {})))
+    fields = {key: g.attribute(key) for key, default in (("scale", 1), ("shift", 0), ("base", -1))
+              if g.attribute(key, default) != default}
+    if g.op == "Exp":
+        g.give(g.layer("Exp", g.bottom(), exp_param=fields or None))
+    else:
+        g.give(g.layer("Log", g.bottom(), log_param=fields or None))
 
 
 def _whole(g: Given, k: int) -> str:

@@ -56,7 +56,8 @@ def stochastic_pool(g: Given) -> None:
 @reads("SPP")
 def spp(g: Given) -> None:
     """SPP, for the MaxPools or AveragePools of its levels, a Flatten for each, and Concat."""
-    g.give(g.layer("SPP", g.bottom(), spp_param={"pyramid_height": g.attribute("levels"), "pool": g.attribute("method")}))
+    fields = {"pyramid_height": g.attribute("levels"), "pool": g.attribute("method")}
+    g.give(g.layer("SPP", g.bottom(), spp_param=fields))
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")

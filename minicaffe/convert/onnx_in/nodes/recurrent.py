@@ -41,7 +41,8 @@ def lstm(g: Given) -> None:
 def lstm_by_steps(g: Given) -> None:
     """LSTM, for an LSTM for each step, whose states are multiplied by numbers that say where a sequence continues."""
     w, r, both = (g.constant(k, "weights")[0] for k in (2, 3, 4))
-    _give_all(g, "LSTM", [_in_our_order(w), _in_our_order(_one_bias(both)), _in_our_order(r)], [g.bottom(0), g.blob_of(1)])
+    blobs = [_in_our_order(values) for values in (w, _one_bias(both), r)]
+    _give_all(g, "LSTM", blobs, [g.bottom(0), g.blob_of(1)])
 
 
 @reads("RNN by steps with output", "RNN with output")

@@ -97,7 +97,7 @@ def arg_max(g: Given) -> None:
     several = {"top_k": k} if k != 1 else {}
     if g.attribute("whole", 0):
         values = {"out_max_val": True} if g.attribute("out_max_val", 0) else {}
-        g.give(g.layer("ArgMax", x, **({"argmax_param": {**several, **values}} if several or values else {})))
+        g.give(g.layer("ArgMax", x, argmax_param={**several, **values} or None))
         return
     y = g.layer("ArgMax", x, argmax_param={"axis": axis, **several})
     g.give(g.reshape(y, [*shape[:axis], k, *shape[axis + 1:]], g.y_shape()))
