@@ -11,6 +11,7 @@ from minicaffe.errors import DataError, missing_extra
 
 OPSET = 18
 IR_VERSION = 8  # the one that belongs to opset 18; older readers refuse a higher one
+PRODUCER = "minicaffe"  # what the models that are written here say of where they come from
 
 
 def onnx() -> Any:
