@@ -8,6 +8,8 @@ from onnx_tools import assert_same, exported, net_of, ops
 from minicaffe.convert import onnx_package
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 P, K = 11, 3  # priors and classes
 
 

@@ -14,6 +14,8 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 DRAW = np.random.default_rng(7)
 
 

@@ -12,6 +12,8 @@ from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_in.patterns import simplify
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 DRAW = np.random.default_rng(11)
 
 

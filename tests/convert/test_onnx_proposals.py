@@ -6,6 +6,8 @@ from onnx_tools import assert_same, exported, net_of
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 A, H, W, STRIDE = 6, 5, 7, 16  # 2 ratios and 3 scales
 
 

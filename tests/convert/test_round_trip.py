@@ -9,6 +9,8 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.layers.datasheet import sample
 from minicaffe.proto import NetParameter, text
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 # Layers of forks that come back as they were with --dialect, and as other layers with the same numbers without it.
 WITH_DIALECT = {"Clip": "bvlc", "Swish": "bvlc", "ReLU6": "ncnn", "Permute": "ssd", "ShuffleChannel": "ncnn",
                 "Interp": "pspnet", "Reverse": "ctpn", "Transpose": "ctpn"}

@@ -10,6 +10,8 @@ from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_out.model import model_of
 from minicaffe.testing.random_numbers import random_inputs
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 # --- names -----------------------------------------------------------------------------------------------------------
 
 def test_names_with_strokes_and_layers_in_place():

@@ -17,6 +17,8 @@ from minicaffe.layer import LossLayer, layer_class
 from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN, NetParameter, text
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 X = (2, 7, 5, 3)
 REFUSED = {"BN-segnet": "puts out the mean and the variance",
            "DummyData": "draws random numbers"}  # the others of cases.py can be said in PyTorch

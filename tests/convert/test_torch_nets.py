@@ -8,6 +8,8 @@ from torch_tools import LABEL, LENET, LOSS, PROB, assert_same, body, compare, im
 from minicaffe.convert.torch_out import proof
 from minicaffe.errors import LayerError, NetError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 CONV = "layer {{ name: '{0}' type: 'Convolution' bottom: '{1}' top: '{0}' {2} convolution_param {{ num_output: 3 " \
        "kernel_size: 2 }} }}\n"
 IP = "layer {{ name: '{0}' type: 'InnerProduct' bottom: '{1}' top: '{0}' {2} inner_product_param {{ " \

@@ -88,6 +88,7 @@ def test_the_stub_fails_in_every_check(number, tmp_path, quickly):
     assert "unfinished" == outcome.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "variant"), VARIANTS)
 def test_wrong_variants_fail_with_their_hints(number, variant, tmp_path, folder_before, quickly):
     """Each mistake is told by its own name."""
