@@ -170,8 +170,12 @@ class Case:
                         "already"),
                 Mistake("mean_over_places", LEFT + diff / self.dy[:, 0].size, "a sum over all images and places, not a "
                         "mean"),
+                Mistake("mean_over_places_alone", LEFT + diff / self.dy[0, 0].size, "a sum over all places of a "
+                        "filter, not a mean"),
                 Mistake(f"d{name}_forgotten", np.full_like(diff, LEFT), f"the diff of {name} is as it was before"),
                 Mistake("data_for_diff", LEFT + other, "take the diff of the top, not its data"),
+                Mistake(f"d{name}_of_the_last_image", self._of_last_image(name), "the share of an image is added to "
+                        "the diff. You have overwritten those of the images before."),
                 Mistake("last_image_alone", LEFT + self._of_last_image(name), "the sum runs over all images n"),
                 Mistake("subtracted", LEFT - diff, "the gradient is added to the diff. The minus of the step down "
                         "comes with the solver."),
