@@ -79,18 +79,18 @@ def check_col2im(my: Student, draw: Draw) -> None:
         numbers = np.arange(np.prod(shape)).reshape(1, *shape) + 1.0  # pixels by number; those of the padding are 0
         source = _matrix(_parts(padded(numbers, pad), kernel, stride)).astype(int)
         columns = draw.numbers(*source.shape)
-        dx, averaged = np.zeros(numbers.size + 1), np.zeros(numbers.size + 1)
+        added, mean = np.zeros(numbers.size + 1), np.zeros(numbers.size + 1)
         for pixel, value in zip(source.flat, columns.flat, strict=True):
-            dx[pixel] += value
-            averaged[pixel] += value / np.count_nonzero(source == pixel)
+            added[pixel] += value
+            mean[pixel] += value / np.count_nonzero(source == pixel)
         overwritten = [_overwritten(one, other, numbers.size) for one, other in (
             (source, columns), (source[::-1], columns[::-1]), (source.T, columns.T))]
-        dx, averaged, *overwritten = (values[1:].reshape(shape) for values in (dx, averaged, *overwritten))
+        dx, averaged, *lossy = (values[1:].reshape(shape) for values in (added, mean, *overwritten))
         lost = "the windows overlap, and a pixel has several shares: add them (+=). With arrays of indices in place " \
                "of a slice, += keeps the last share alone; np.add.at adds them all."
         compare(f"col2im(columns {columns.shape}, {shape}, {kernel}, {stride}, {pad})", my.im2col.col2im(
             columns.copy(), shape, kernel, stride, pad), dx, [
-            *(Mistake("shares_lost", values, lost) for values in overwritten),
+            *(Mistake("shares_lost", values, lost) for values in lossy),
             Mistake("averaged", averaged, "the shares of a pixel are added up, not averaged"),
             Mistake("padding_cut_at_the_end_alone", _cut_at_end(columns, shape, kernel, stride, pad), "the image is in "
                     "the middle of the padded array: cut the padding off on both sides")])
