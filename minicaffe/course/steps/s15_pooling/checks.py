@@ -14,25 +14,40 @@ from minicaffe.course.layer_checks import Run
 from minicaffe.course.steps.s13_convolution.reference import of_minicaffe
 from minicaffe.course.student import Student
 
+KERNEL = (3, 2)
+AREA = KERNEL[0] * KERNEL[1]
 Share = Callable[[np.ndarray, int], np.ndarray]
 SIZES: list[tuple[str, Callable[[int, int, int, int], float], str]] = [  # of n pixels: mistakes, and what they give
     ("rounded_down", lambda n, k, s, p: (n + 2 * p - k) // s + 1, "that is the size of a convolution. Pooling rounds "
      "up."),
-    ("window_without_a_pixel", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1, "the last window begins behind the "
+    ("window_without_a_pixel", lambda n, k, s, p: _up(n, k, s, p), "the last window begins behind the "
      "last pixel: where (oh − 1) · s − p ≥ H, there is one window less"),
     ("first_window_not_counted", lambda n, k, s, p: _count(n, k, s, p) - 1, "the first window counts, too: + 1"),
     ("not_rounded", lambda n, k, s, p: (n + 2 * p - k) / s + 1, "a number of windows is whole: −(−a // b) rounds up"),
     ("always_one_more", lambda n, k, s, p: (n + 2 * p - k) // s + 2, "rounding up adds 1 only where the division has a "
      "rest"),
+    ("always_one_more", lambda n, k, s, p: _less((n + 2 * p - k) // s + 2, lambda o: o * s - p >= n), "rounding up "
+     "adds 1 only where the division has a rest"),
     ("no_padding", lambda n, k, s, p: _count(n, k, s, 0), "the padding is on both sides: H + 2p"),
-    ("windows_in_the_padding_left_out", lambda n, k, s, p: min(_count(n, k, s, p), -(-(n - p) // s)), "a window is "
-     "left out only where it begins behind the last pixel. It begins at o · s − p."),
-    ("window_without_a_pixel", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1 - (
-        -(-(n + 2 * p - k) // s) * s - p > n), "a window that begins at row H has no pixel either: the last row is H "
-     "− 1"),
-    ("window_without_a_pixel", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1 - (
-        -(-(n + 2 * p - k) // s) * s >= n + 2 * p), "a window that begins in the padding behind the image has no "
-     "pixel. It begins at o · s − p.")]
+    ("begin_without_padding", lambda n, k, s, p: _less(_up(n, k, s, p), lambda o: o * s + p >= n), "the last window "
+     "begins at o · s − p: the first one begins at −p"),
+    ("begin_without_padding", lambda n, k, s, p: _less(_up(n, k, s, p), lambda o: o * s >= n), "the last window "
+     "begins at o · s − p: the first one begins at −p"),
+    ("window_without_a_pixel", lambda n, k, s, p: _less(_up(n, k, s, p), lambda o: o * s - p > n), "a window that "
+     "begins at row H has no pixel either: the last row is H − 1"),
+    ("window_without_a_pixel", lambda n, k, s, p: _less(_up(n, k, s, p), lambda o: o * s - p >= n + p), "a window that "
+     "begins in the padding behind the image has no pixel: it must begin before row H"),
+    ("window_without_a_pixel", lambda n, k, s, p: _less(_up(n, k, s, p), lambda o: o * s - p > n + p), "a window that "
+     "begins in the padding behind the image has no pixel: it must begin before row H")]
+
+
+def _up(n: int, k: int, s: int, p: int) -> int:
+    return -(-(n + 2 * p - k) // s) + 1
+
+
+def _less(windows: int, beyond: Callable[[int], bool]) -> int:
+    """Return one window less where the last one is beyond."""
+    return windows - beyond(windows - 1)
 
 
 def _count(n: int, k: int, s: int, p: int) -> int:
@@ -64,12 +79,13 @@ class _Case:
 
     def __init__(self, my: Student, draw: Draw, method: str = "MAX", *, stride: tuple[int, int] = (2, 3),
                  pad: tuple[int, int] = (0, 0), x: np.ndarray | None = None,
-                 counts: tuple[int, ...] = (), kernel: tuple[int, int] = (3, 2)) -> None:
-        N, C, H, W = (*(counts or draw.sizes(2, high=4)), *draw.sizes(2, low=6, high=8))
+                 counts: tuple[int, ...] = ()) -> None:
+        # at H = 6 or 8 and W = 7 the last window reaches beyond the image
+        N, C, H, W = (*(counts or draw.sizes(2, high=4)), int(draw.rng.choice([6, 8])), 7)
         # all different, so that one pixel is the largest
         self.x = (draw.rng.permutation(N * C * H * W).reshape(N, C, H, W) - N * C * H * W // 2) / 10 if x is None else x
-        self.method, self.kernel, self.stride, self.pad = method, kernel, stride, pad
-        self.param: dict[str, Any] = {"kernel_h": kernel[0], "kernel_w": kernel[1], "stride_h": stride[0],
+        self.method, self.kernel, self.stride, self.pad = method, KERNEL, stride, pad
+        self.param: dict[str, Any] = {"kernel_h": KERNEL[0], "kernel_w": KERNEL[1], "stride_h": stride[0],
                                       "stride_w": stride[1]}
         self.param |= {} if pad == (0, 0) else {"pad_h": pad[0], "pad_w": pad[1]}
         self.param |= {} if method == "MAX" else {"pool": method}
@@ -103,14 +119,20 @@ class _Case:
                        x)
 
     def spread(self, share: Share, dy: np.ndarray, add: bool = True) -> np.ndarray:
-        """Return dx where a pixel gets dy times what `share` says of the window's pixels (h, w) and a."""
+        """Return dx where a pixel gets dy times what `share` says of the window's pixels (N, C, h, w) and of a."""
         dx = np.zeros(self.x.shape)
-        for n, c in np.ndindex(*self.x.shape[:2]):
-            for (oy, ox), part, a in self.windows(self.x):
-                shares = share(self.x[n, c][part], a)
-                target, asked = dx[n, c][part], shares != 0
-                target[asked] = target[asked] * add + (dy[n, c, oy, ox] * shares)[asked]
+        for (oy, ox), (rows, columns), a in self.windows(self.x):
+            shares, target = share(self.x[:, :, rows, columns], a), dx[:, :, rows, columns]
+            asked = shares != 0
+            target[asked] = target[asked] * add + (dy[:, :, oy, ox, None, None] * shares)[asked]
         return dx
+
+    def areas(self, behind: tuple[int, int]) -> np.ndarray:
+        """Return the number of places of each window up to so many places behind the image."""
+        rows, columns = ([min(i * s - p + k, n + more) - i * s + p for i in range(count)] for n, k, s, p, count, more in
+                         zip(self.x.shape[2:], self.kernel, self.stride, self.pad, self.y.shape[2:], behind,
+                             strict=True))
+        return np.outer(rows, columns)
 
     def shape(self) -> None:
         """Fail where reshape does not give the top its shape."""
@@ -157,9 +179,10 @@ class _Case:
 
 
 def _first(seen: np.ndarray, a: int) -> np.ndarray:
-    """Return 1 for the first of the largest pixels, 0 for the others."""
-    found = np.zeros(seen.size)
-    found[list(seen.flat).index(seen.max())] = 1
+    """Return 1 for the first of the largest pixels of each channel, 0 for the others."""
+    flat = seen.reshape(*seen.shape[:2], -1)
+    found = np.zeros(flat.shape)
+    np.put_along_axis(found, flat.argmax(-1)[..., None], 1, -1)
     return found.reshape(seen.shape)
 
 
@@ -184,8 +207,7 @@ def check_max(my: Student, draw: Draw) -> None:
 
 def check_max_with_padding(my: Student, draw: Draw) -> None:
     """With MAX the padding has no part: of negative pixels the largest wins, not a zero of the padding."""
-    case = _Case(my, draw, pad=(2, 1))
-    case = _Case(my, draw, pad=(2, 1), x=-1 - np.abs(case.x))
+    case = _Case(my, draw, pad=(2, 1), x=-np.abs(draw.numbers(*draw.sizes(2, high=4), *draw.sizes(2, low=6, high=8))))
     wide = np.zeros_like(case.y)
     for (oy, ox), (rows, columns), _ in case.windows(case.x):
         whole = all(part.stop - part.start == k for part, k in zip((rows, columns), case.kernel, strict=True))
@@ -194,9 +216,12 @@ def check_max_with_padding(my: Student, draw: Draw) -> None:
     for (oy, ox), (rows, columns), a in case.windows(case.x):
         inside = (rows.stop - rows.start) * (columns.stop - columns.start)
         padded[:, :, oy, ox] = case.y[:, :, oy, ox] if a == inside else 0
-    hint = "the padding is no pixel: of negative pixels the largest wins. Cut the window at the edges of the image, or " \
-           "pad with −∞."
-    case.forward([Mistake("padding_wins", wide, hint), Mistake("padding_wins", padded, hint)])
+    hint = "the padding is no pixel: of negative pixels the largest wins. Cut the window at the edges of the image, " \
+           "or pad with −∞."
+    case.forward([
+        Mistake("zero_wins", np.zeros_like(case.y), "all pixels are negative here, so the search must not begin with "
+                "0: begin with the first pixel, or with −∞"),
+        Mistake("padding_wins", wide, hint), Mistake("padding_wins", padded, hint)])
 
 
 def check_ave(my: Student, draw: Draw) -> None:
@@ -210,12 +235,13 @@ def check_ave_with_padding(my: Student, draw: Draw) -> None:
 
 
 def _ave(case: _Case) -> None:
-    area = case.kernel[0] * case.kernel[1]
     case.forward([
-        Mistake("always_divided_by_the_kernel", case.by(lambda seen, a: seen.sum(-1) / area, case.x), "a window that "
+        Mistake("always_divided_by_the_kernel", case.by(lambda seen, a: seen.sum(-1) / AREA, case.x), "a window that "
                 "reaches beyond the padding has fewer places than kh · kw: it ends at H + p"),
         Mistake("padding_not_counted", case.by(lambda seen, a: seen.mean(-1), case.x), "the places in the padding "
                 "count, with pixels of 0: a is the size of the window up to H + p, not the number of its pixels"),
+        Mistake("padding_behind_not_counted", case.y * case.areas(case.pad) / case.areas((0, 0)), "the places in the "
+                "padding count on both sides: the window ends at H + p, not at H"),
         Mistake("sum_for_mean", case.by(lambda seen, a: seen.sum(-1), case.x), "divide the sum by a"),
         Mistake("max_for_mean", case.by(lambda seen, a: seen.max(-1), case.x), "that is the largest pixel. The "
                 "parameter pool says AVE.")])
@@ -234,7 +260,7 @@ def check_forward_alone(my: Student, draw: Draw) -> None:
 
 def check_max_backward(my: Student, draw: Draw) -> None:
     """With MAX the pixel that was chosen gets dy, from each window that chose it."""
-    for stride, pad in (((3, 2), (0, 0)), ((1, 1), (2, 1))):
+    for stride, pad in (((3, 2), (0, 0)), ((2, 1), (2, 1))):
         case = _Case(my, draw, stride=stride, pad=pad)
         case.backward([
             Mistake("mean_for_max", case.spread(_mean, case.dy), "that is the gradient of AVE"),
@@ -247,29 +273,29 @@ def check_first_of_the_largest(my: Student, draw: Draw) -> None:
     N, C = draw.sizes(2, high=4)
     case = _Case(my, draw, x=draw.rng.integers(0, 2, (N, C, 5, 7)) * 1.0)
 
-    def last(seen: np.ndarray, a: int) -> np.ndarray:
-        return _first(seen[::-1, ::-1], a)[::-1, ::-1]
+    def largest(seen: np.ndarray) -> np.ndarray:
+        return np.asarray(seen == seen.max((2, 3), keepdims=True), np.float64)
 
     case.backward([
-        Mistake("all_of_the_largest", case.spread(lambda seen, a: (seen == seen.max()) * 1.0, case.dy), "seen == "
-                "seen.max() is True for several pixels. One of them gets dy, the first one, row by row."),
-        Mistake("shared_among_the_largest", case.spread(lambda seen, a: (seen == seen.max()) / np.sum(
-            seen == seen.max()), case.dy), "dy is not shared: the first of the largest pixels gets all of it"),
-        Mistake("last_of_the_largest", case.spread(last, case.dy), "you take the last one of the largest pixels: with "
-                ">= a later pixel of the same size wins. Take >."),
-        Mistake("column_by_column", case.spread(lambda seen, a: _first(seen.T, a).T, case.dy), "the first one is "
-                "searched row by row")], _first)
+        Mistake("all_of_the_largest", case.spread(lambda seen, a: largest(seen), case.dy), "seen == seen.max() is True "
+                "for several pixels. One of them gets dy, the first one, row by row."),
+        Mistake("shared_among_the_largest", case.spread(lambda seen, a: largest(seen) / largest(seen).sum(
+            (2, 3), keepdims=True), case.dy), "dy is not shared: the first of the largest pixels gets all of it"),
+        Mistake("last_of_the_largest", case.spread(lambda seen, a: _first(seen[..., ::-1, ::-1], a)[..., ::-1, ::-1],
+                                                   case.dy),
+                "you take the last one of the largest pixels: with >= a later pixel of the same size wins. Take >."),
+        Mistake("column_by_column", case.spread(lambda seen, a: _first(seen.swapaxes(2, 3), a).swapaxes(2, 3), case.dy),
+                "the first one is searched row by row")], _first)
 
 
 def check_ave_backward(my: Student, draw: Draw) -> None:
     """With AVE every pixel of a window gets dy / a, with the a of forward."""
     for stride, pad in (((2, 3), (0, 0)), ((2, 1), (1, 1))):
         case = _Case(my, draw, "AVE", stride=stride, pad=pad)
-        area = case.kernel[0] * case.kernel[1]
         case.backward([
-            Mistake("always_divided_by_the_kernel", case.spread(lambda seen, a: np.full(seen.shape, 1 / area), case.dy),
+            Mistake("always_divided_by_the_kernel", case.spread(lambda seen, a: np.full(seen.shape, 1 / AREA), case.dy),
                     "backward divides by the same a as forward does, which is less than kh · kw at the end"),
-            Mistake("padding_not_counted", case.spread(lambda seen, a: np.full(seen.shape, 1 / seen.size), case.dy),
+            Mistake("padding_not_counted", case.spread(lambda seen, a: np.full(seen.shape, 1 / seen[0, 0].size), case.dy),
                     "backward divides by the same a as forward does, which counts places in the padding, too"),
             Mistake("max_for_mean", case.spread(_first, case.dy), "that is the gradient of MAX")], _mean)
 
@@ -296,16 +322,16 @@ def check_by_your_own_difference_quotient(my: Student, draw: Draw) -> None:
         run = _Case(my, draw, method, stride=(3, 4), counts=(1, 1)).run
         error = float(my.gradient.check_gradient(run.layer, run.bottom, run.top))
         expect(error < 1e-6, f"check_gradient(PoolingLayer(pool={method}, …), bottom, top)", f"{error:.3g}",
-               "less than 1e-06", "own_check_fails", "the numbers above are right, so look at check_gradient: is step 3 "
-               "passed?")
+               "less than 1e-06",
+               "own_check_fails", "the numbers above are right, so look at check_gradient: is step 3 passed?")
 
 
 def check_minicaffe(my: Student, draw: Draw) -> None:
     """Your y and dx are those of minicaffe's own Pooling."""
     for method in ("MAX", "AVE"):
         case = _Case(my, draw, method, stride=(2, 2), pad=(2, 1))
-        right = of_minicaffe(layers.PoolingLayer(dtype=np.float64, pooling_param={**case.param, "pool": method}), case.x,
-                             case.dy)
+        own = layers.PoolingLayer(dtype=np.float64, pooling_param={**case.param, "pool": method})
+        right = of_minicaffe(own, case.x, case.dy)
         y, dx = case.run.forward(), case.run.backward(case.dy)
         compare(f"y of PoolingLayer({case.words}), as minicaffe computes it", y, *right["y"])
         compare(f"dx of PoolingLayer({case.words}), as minicaffe computes it", dx, *right["dx"])
