@@ -13,14 +13,13 @@ from minicaffe.cli.deploy import Sizes, roles_of
 from minicaffe.cli.leaving import Leaving
 from minicaffe.cli.preprocessing import PREPROCESSING
 from minicaffe.cli.real_inputs import real_runs
-from minicaffe.cli.terminal import say
+from minicaffe.cli.terminal import say_lines
 from minicaffe.convert import proof
 from minicaffe.convert.torch_out import proof as torch_proof
 from minicaffe.convert.torch_out.module import Written, module_of
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.files import check_can_write
-from minicaffe.layout import terminal_width, wrap
-from minicaffe.log import one_line, plural, silent
+from minicaffe.log import plural, silent
 from minicaffe.net import Net
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.filter import filter_layers
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     leaving.check_files(args)
     weights = str(Path(args.target).with_suffix(".safetensors"))
     for path in (args.target, weights):
-        check_can_write("OUT", path)
+        check_can_write("B", path)
     made = leaving.leaving(args)
     training, why = _training(args, made)
     files = " and ".join(Path(name).name for name in (args.model, *args.source.split(",")))
@@ -42,9 +41,7 @@ def run(args: argparse.Namespace) -> int:
         written = module_of(made.net, training, made.larger, made.outputs, files, made.line_of)
     lines = [*made.remarks, *([why] if why else []), *written.remarks, *prove(args, made, written, training)]
     torch_proof.save(Path(args.target), written)
-    for line in (*lines, f"wrote {args.target} and {weights}"):
-        for shown in wrap(one_line(line), terminal_width(), hanging="  "):
-            say(shown)
+    say_lines([*lines, f"wrote {args.target} and {weights}"])
     return 0
 
 
@@ -93,8 +90,8 @@ def _with_inputs(net: Any, shapes: dict[str, list[int]], batch: int) -> Any:
 
 def prove(args: argparse.Namespace, made: Leaving, written: Written, training: Net | None) -> Iterator[str]:
     """Compare the module in PyTorch with the net, and say how they agree. Raise DataError where they do not."""
-    if not torch_proof.has_torch():
-        yield "nothing was proved, because PyTorch is not installed: pip install torch"
+    if words := proof.why_not("PyTorch", "torch", torch_proof.load_torch):
+        yield words
         return
     with silent(), torch_proof.imported(written) as module:
         nets = [made.net] if made.larger is None else [made.at(batch) for batch in TRIED]
@@ -111,9 +108,9 @@ def prove(args: argparse.Namespace, made: Leaving, written: Written, training: N
     yield f"proved in PyTorch {version}, with {' and '.join(found.kinds)}:"
     yield from found.lines()
     if step.loss:
-        yield f"the loss of one step in training: {step.loss}"
+        yield f"the loss in one step of training: {step.loss}"
     if step.gradients:
         worst = max(step.gradients, key=lambda one: one.part)
-        yield f"the gradients of {plural(len(step.gradients), 'tensor')} after one step in training: {worst}, for " \
+        yield f"the gradients of {plural(len(step.gradients), 'tensor')} in one step of training: {worst}, for " \
               f"{worst.name!r}"
     yield from step.remarks
