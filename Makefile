@@ -10,8 +10,9 @@ demo: .venv/.stamp
 test: .venv/.stamp
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" $(TESTS)
 
-test-all: test
-	$(BIN)/python -m pytest -q -m slow $(TESTS)
+test-all: test  # those of nets that leave and enter, and of the course, start no programs that want both cores
+	$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS) tests/convert tests/course
+	$(BIN)/python -m pytest -q -m slow $(TESTS) --ignore=tests/convert --ignore=tests/course
 
 fuzz: .venv/.stamp
 	$(BIN)/python tests/fuzz/harness.py --cases 100000 $(FUZZ)

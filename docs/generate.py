@@ -4,7 +4,7 @@
     layers.html    the same with a drawing of each type, from gallery/; a type without a drawing is an error
     lint.md        the rules of lint
     loss.html      one loss in five versions, from loss_page/
-    leaving.md     its tables alone: what each layer type becomes in another format
+    leaving.md     its tables alone: what each layer type becomes in another format; leaving_torch.md alike
     entering.md    its tables alone: what each operator of ONNX becomes
 
 It also brings the labels 'Computed' of the datasheets up to date, which follow from the code.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # where the two packages lie
@@ -28,6 +28,8 @@ from minicaffe.convert.onnx_in import net as _onnx_readers  # noqa: F401 - regis
 from minicaffe.convert.onnx_in.given import READERS as ONNX_READERS
 from minicaffe.convert.onnx_out import model as _onnx_writers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_out.given import WRITERS as ONNX_WRITERS
+from minicaffe.convert.torch_out import module as _torch_writers  # noqa: F401 - registers them
+from minicaffe.convert.torch_out.given import WRITERS as TORCH_WRITERS
 from minicaffe.layer import layer_class, registered_types
 from minicaffe.layers import datasheet as layers
 from minicaffe.layers import worked_example
@@ -85,24 +87,28 @@ LINT_KINDS = {lint.FILE: "Files", lint.DEFINITION: "One net", lint.NET: "Made ne
               lint.SOLVER: "Solvers", lint.PAIR: "Two nets that belong together"}
 
 
-LEAVING_TARGET = TARGET.with_name("leaving.md")
+LEAVING_TARGET, TORCH_TARGET = TARGET.with_name("leaving.md"), TARGET.with_name("leaving_torch.md")
 REPLACED = ("data", "loss")  # families whose types become inputs, or are replaced before a net leaves
 
 
-def with_tables(page: str) -> str:
-    """Return the page about nets that leave, with tables that say what the writers' docstrings say."""
+def with_tables(page: str, writers: Mapping[str, Callable[..., None]], other: str) -> str:
+    """Return a page about nets that leave, with tables that say what the writers' docstrings say.
+
+    other   where they go, such as ONNX
+    """
     tables, without = [], []
     for family, types in layers.families().items():
         rows: dict[str, list[str]] = {}  # what types become -> these types
         for name in types:
-            if name in ONNX_WRITERS:
-                rows.setdefault(first_paragraph(ONNX_WRITERS[name]), []).append(name)
+            if name in writers:
+                rows.setdefault(first_paragraph(writers[name]), []).append(name)
             elif family not in REPLACED:
                 without.append(name)
         lines = [f"| {', '.join(names)} | {_cell(what)} |" for what, names in rows.items()]
-        tables += [f"### {family.capitalize()} layers\n", "| type | in ONNX |\n|---|---|", *lines, ""] if lines else []
+        if lines:
+            tables += [f"### {family.capitalize()} layers\n", f"| type | in {other} |\n|---|---|", *lines, ""]
     if without:
-        tables += [f"Without a form in ONNX: {', '.join(without)}.\n"]
+        tables += [f"Without a form in {other}: {', '.join(without)}.\n"]
     return _between_marks(page, "\n".join(tables))
 
 
@@ -217,7 +223,10 @@ if __name__ == "__main__":
         raise SystemExit(f"error: {error}") from None
     for target, text in ((TARGET, generate()), (DRAWN_TARGET, drawn), (LINT_TARGET, generate_lint()),
                          (loss_page.TARGET, loss_page.build()),
-                         (LEAVING_TARGET, with_tables(LEAVING_TARGET.read_text(encoding="utf-8"))),
+                         (LEAVING_TARGET, with_tables(LEAVING_TARGET.read_text(encoding="utf-8"), ONNX_WRITERS,
+                                                      "ONNX")),
+                         (TORCH_TARGET, with_tables(TORCH_TARGET.read_text(encoding="utf-8"), TORCH_WRITERS,
+                                                    "PyTorch")),
                          (ENTERING_TARGET, with_operators(ENTERING_TARGET.read_text(encoding="utf-8")))):
         target.write_text(text, encoding="utf-8")
         print(f"wrote {target}")

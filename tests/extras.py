@@ -1,6 +1,7 @@
 """What tests do where an optional package is not installed."""
 
 import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -58,3 +59,9 @@ def extra_of(package: str) -> str:
     """The extra of pyproject.toml that brings a package."""
     table = (Path(__file__).parent.parent / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1]
     return next(line.split(" = ")[0] for line in table.splitlines() if re.search(rf'"{package}\b', line))
+
+
+def needs_torch() -> None:
+    """Skip where PyTorch is missing. No extra brings it, because its usual package is of some gigabytes."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("this machine has no PyTorch, with which these numbers are compared: pip install torch")

@@ -40,19 +40,21 @@ def test_layers_page_has_every_type():
 
 
 def test_tables_of_leaving_are_what_the_docstrings_say():
-    """The tables in docs/leaving.md are not stale; `make docs` writes them anew."""
+    """The tables in docs/leaving.md and leaving_torch.md are not stale; `make docs` writes them anew."""
     made = generator()
-    page = made.LEAVING_TARGET.read_text(encoding="utf-8")
+    onnx, torch = (target.read_text(encoding="utf-8") for target in (made.LEAVING_TARGET, made.TORCH_TARGET))
 
-    assert made.with_tables(page) == page
-    assert "| ReLU | Relu, or LeakyRelu with a negative_slope. |\n" in page
+    assert made.with_tables(onnx, made.ONNX_WRITERS, "ONNX") == onnx
+    assert made.with_tables(torch, made.TORCH_WRITERS, "PyTorch") == torch
+    assert "| ReLU | Relu, or LeakyRelu with a negative_slope. |\n" in onnx
+    assert "| ReLU | `F.relu`, or `F.leaky_relu` with a negative_slope. |\n" in torch
 
 
 def test_each_writer_says_what_its_layer_becomes():
-    """The first paragraph of its docstring is a row of docs/leaving.md."""
+    """The first paragraph of its docstring is a row of docs/leaving.md or leaving_torch.md."""
     made = generator()
 
-    assert [] == [name for name, function in made.ONNX_WRITERS.items()
+    assert [] == [name for name, function in (*made.ONNX_WRITERS.items(), *made.TORCH_WRITERS.items())
                   if not made.first_paragraph(function).endswith((".", ")."))]
 
 

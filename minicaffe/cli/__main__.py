@@ -59,6 +59,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
     },
     "Begin, and set up": {
         "new": ("new", "write a net, a solver and data that train at once, to begin with"),
+        "course": ("course", "build a small framework of your own in twenty steps, each of them graded"),
         "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
         "engines": ("engines", "list the engines, and which kernels each implements"),
         "warm": ("warm", "compile the fast kernels before their first use"),

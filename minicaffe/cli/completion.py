@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from minicaffe import lint, passes
-from minicaffe.cli import new_data
+from minicaffe.cli import course, new_data
 from minicaffe.cli.new_database import BACKENDS
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
@@ -28,6 +28,7 @@ FOLDERS = ("DIR", "FOLDER", "ROOTFOLDER/")
 WORDS: dict[tuple[str, str], Callable[[], list[str]]] = {  # arguments that take words which argparse does not know
     ("layers", "name"): registered_types, ("explain", "type"): registered_types,
     ("show", "after"): lambda: [name for name, _ in passes.PASSES], ("new", "kind"): lambda: [*new_data.MAKERS],
+    ("course", "action"): lambda: [*course.ACTIONS],
     ("lint", "explain"): lambda: ["all", *lint.rules()], ("lint", "silence"): lambda: [*lint.rules()],
     **{(command, "backend"): lambda: [*BACKENDS] for command in ("compute_image_mean", "convert_imageset",
                                                                  "convert_idx")}}

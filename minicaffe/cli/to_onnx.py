@@ -11,14 +11,13 @@ from minicaffe.cli import carried, leaving
 from minicaffe.cli.leaving import Leaving
 from minicaffe.cli.preprocessing import PREPROCESSING
 from minicaffe.cli.real_inputs import real_runs
-from minicaffe.cli.terminal import say
+from minicaffe.cli.terminal import say_lines
 from minicaffe.convert import onnx_package, proof
 from minicaffe.convert.onnx_out import stages
 from minicaffe.convert.onnx_out.model import model_of, refuse_unknown_types
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.files import check_can_write, replace_file
-from minicaffe.layout import terminal_width, wrap
-from minicaffe.log import one_line, shape_text, silent
+from minicaffe.log import shape_text, silent
 
 READS = (*leaving.READS, "fold", "inputs", "labels", *PREPROCESSING)
 LARGEST = 2**31 - 1  # bytes of a model: protobuf holds no more in one message
@@ -27,7 +26,7 @@ TRIED = (1, 3)  # batch sizes of the proof, others than those for which the mode
 
 def run(args: argparse.Namespace) -> int:
     leaving.check_files(args)
-    check_can_write("OUT", args.target)
+    check_can_write("B", args.target)
     onnx_package.onnx()  # where the package is not installed, the error comes before the work
     made = leaving.leaving(args)
     plan = carried.preparation(args, made)
@@ -37,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [*made.remarks, *_values(made, model), batch, *filter(None, [lacking]),
              *prove(args, made, model, data, plan)]
     replace_file(args.target, [data])
-    for line in (*lines, f"wrote {args.target}"):
-        for shown in wrap(one_line(line), terminal_width(), hanging="  "):
-            say(shown)
+    say_lines([*lines, f"wrote {args.target}"])
     return 0
 
 
@@ -91,8 +88,8 @@ def _bytes_of(model: Any) -> bytes:
 
 def prove(args: argparse.Namespace, made: Leaving, model: Any, data: bytes, plan: Any) -> list[str]:
     """Compare the model in onnxruntime with the net, and say how they agree. Raise DataError where they do not."""
-    if not onnx_package.has_runtime():
-        return ["nothing was proved, because onnxruntime is not installed: pip install onnxruntime"]
+    if words := proof.why_not("onnxruntime", "onnxruntime", onnx_package.runtime):
+        return [words]
     cut = stages.cuts(made.net, model)
     blobs = [*made.outputs, *(name for name in cut if name not in made.outputs)]
     with silent():

@@ -23,7 +23,7 @@ from minicaffe.io.sniff import SAFETENSORS_HEADER
 METADATA = "__metadata__"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
            "I8": "|i1", "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
-_NAMES = {np.dtype("f8"): "F64", np.dtype("f4"): "F32"}
+_NAMES = {np.dtype("f8"): "F64", np.dtype("f4"): "F32", np.dtype("i8"): "I64"}
 
 
 def read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:

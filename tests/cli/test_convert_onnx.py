@@ -2,6 +2,7 @@
 
 import builtins
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -375,10 +376,20 @@ def test_what_is_below_the_limit_is_written(capsys, monkeypatch):
 
 def test_without_onnxruntime_nothing_is_proved(capsys, monkeypatch):
     """The model is written, and it is said what to install."""
-    monkeypatch.setattr(onnx_package, "has_runtime", lambda: False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     said, _ = converted(capsys, *save(DEPLOYED), "out.onnx")
     assert "nothing was proved, because onnxruntime is not installed: pip install onnxruntime" in said
     assert "proved in" not in said
+
+
+def test_an_onnxruntime_that_is_broken_proves_nothing(capsys, monkeypatch):
+    """It is there, but importing it raises an error, which is printed."""
+    def broken():
+        raise ImportError("a library is missing")
+
+    monkeypatch.setattr(onnx_package, "runtime", broken)
+    said, _ = converted(capsys, *save(DEPLOYED), "out.onnx")
+    assert "nothing was proved, because onnxruntime cannot be imported: a library is missing" in " ".join(said.split())
 
 
 def test_arrays_of_the_user(capsys):
@@ -481,7 +492,7 @@ USAGE = "minicaffe convert NET.prototxt WEIGHTS out.onnx"
 
 
 @pytest.mark.parametrize(("argv", "want"), [
-    (["net.prototxt", "out.onnx"], f"net.prototxt is a net, and out.onnx needs its weights too\n  hint: {USAGE}"),
+    (["net.prototxt", "out.onnx"], f"net.prototxt: out.onnx needs the weights of this net too\n  hint: {USAGE}"),
     (["w.bin", "out.onnx"], f"w.bin is weights (a caffemodel), and out.onnx needs the net too\n  hint: {USAGE}"),
     (["w.bin", "net.prototxt", "out.onnx"], "w.bin is weights (a caffemodel), and net.prototxt is the net: they are "
      "in the wrong order\n  hint: minicaffe convert net.prototxt w.bin out.onnx"),
@@ -490,9 +501,13 @@ USAGE = "minicaffe convert NET.prototxt WEIGHTS out.onnx"
     (["w.bin", "w.bin", "out.onnx"], "w.bin"),
     (["net.prototxt", "w.bin", "out.onnx", "--model", "net.prototxt"], "the net is given twice, as net.prototxt and as "
      "--model net.prototxt"),
+    (["net.prototxt", "out.onnx", "w.bin"], "out.onnx is in the place of the weights\n  hint: the file that is written "
+     "comes last: minicaffe convert NET.prototxt WEIGHTS out.onnx"),
+    (["model.onnx", "w.bin", "out.prototxt"], "model.onnx is an ONNX model, which has its weights inside: w.bin has "
+     "no effect\n  hint: minicaffe convert model.onnx out.prototxt"),
     (["net.prototxt", "gone.npz", "out.onnx"], "no such file: gone.npz"),
     (["gone.prototxt", "w.bin", "out.onnx"], "no such file: gone.prototxt"),
-    (["net.prototxt", "w.bin", "no/out.onnx"], "OUT: cannot write no/out.onnx"),
+    (["net.prototxt", "w.bin", "no/out.onnx"], "B: cannot write no/out.onnx"),
     (["net.prototxt", "w.bin", "out.onnx", "--batch", "0"], "--batch: expects free, or a whole number, 1 or more, got "
      "'0'"),
     (["net.prototxt", "w.bin", "out.onnx", "--outputs", "prop"], "--outputs prop: the net has no blob 'prop'\n"

@@ -8,6 +8,8 @@ from onnx_tools import assert_same, exported, net_of, ops
 from minicaffe.convert import onnx_package
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 X = "layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 2 dim: 4 dim: 3 dim: 7 } } }\n"
 B = "layer { name: 'b' type: 'Input' top: 'b' input_param { shape { dim: 4 dim: 3 } } }\n"
 STRANGE = np.float32([0, 1, -1, 0.3, -2.5, 40, -40, 100, -100, np.inf, -np.inf, np.nan, 6])

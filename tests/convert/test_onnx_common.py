@@ -6,6 +6,8 @@ from onnx_tools import assert_same, exported, ops
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 X = "layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 2 dim: 4 dim: 3 dim: 7 } } }\n"
 FLAT = "layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 2 dim: 4 } } }\n"
 

@@ -10,6 +10,9 @@ from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.folding import graph_of
 from minicaffe.convert.onnx_in.net import net_of, runnable
 from minicaffe.convert.onnx_in.patterns import simplify
+from minicaffe.errors import LayerError
+
+pytestmark = pytest.mark.slow  # hundreds of small conversions
 
 DRAW = np.random.default_rng(11)
 
@@ -217,3 +220,22 @@ def test_sequence_with_the_batch_first_runs_at_other_sizes():
     y = onnx_package.run(model.SerializeToString(), {"x": x})["y"]
     assert net.blobs["y"].shape == y.shape == (6, 5, 3)
     np.testing.assert_allclose(net.blobs["y"].data, y, atol=1e-6)
+
+
+# --- choices ---------------------------------------------------------------------------------------------------------
+
+def where(**constants):
+    nodes = [node("Greater", ["x", "limit"], ["c"]), node("Where", ["c", "x", "other"])]
+    inputs = {"x": (2, 3, 5)} if "other" in constants else {"x": (2, 3, 5), "other": (3, 1)}
+    return model_of(nodes, inputs, constants={"limit": number(0.3), **constants})
+
+
+def test_where():
+    """The other numbers are put in, or constant; either way they may have to be repeated."""
+    assert assert_reads(where())[-1] == "Eltwise"
+    assert assert_reads(where(other=floats(1, 1)))[-1] == "Eltwise"
+
+
+def test_where_with_infinity_is_refused():
+    with pytest.raises(LayerError, match="infinity"):
+        assert_reads(where(other=number(-np.inf)))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from onnx_models import assert_reads, model_of, node, read_one, refusal
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 IMAGES = (2, 3, 5, 7)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from onnx_models import read_one, refusal
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 DRAW = np.random.default_rng(5)
 
 

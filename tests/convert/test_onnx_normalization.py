@@ -7,6 +7,8 @@ from onnx_tools import assert_same, ops
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 IMAGES = given("x", 2, 4, 7, 9)
 SHAPES = [(2, 4, 7, 9), (2, 4, 7, 9, 6), (2, 4, 9), (2, 4)]
 

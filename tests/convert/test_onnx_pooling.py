@@ -7,6 +7,8 @@ from onnx_tools import TOLERANCE, assert_same, differences, net_of, ops
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 IMAGES = given("x", 2, 3, 8, 9)
 SIDES = "kernel_h: 3 kernel_w: 4 stride_h: 2 stride_w: 3"
 WINDOWS = {

@@ -6,6 +6,8 @@ from onnx_tools import assert_same, exported, ops
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 T, D = 3, 6
 STATES = {"LSTM": 2, "RNN": 1}
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from onnx_tools import assert_same, exported, net_of, ops
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 C, H, W = 3, 8, 11
 SPREAD = "bbox_reg_param { bbox_mean: 0.1 bbox_mean: -0.2 bbox_mean: 0.3 bbox_mean: 0.05 " \
          "bbox_std: 0.1 bbox_std: 0.2 bbox_std: 0.4 bbox_std: 0.3 }"

@@ -8,6 +8,8 @@ from onnx_tools import assert_same, net_of, ops
 from minicaffe.convert.onnx_out.model import model_of
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 IMAGES = given("x", 2, 3, 7, 9)
 
 

@@ -6,6 +6,8 @@ from onnx_tools import assert_same, exported, ops
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 SIZES = (2, 4, 3, 7)
 TWICE = """
 from minicaffe.layer import Layer

@@ -10,6 +10,8 @@ from minicaffe.convert import onnx_package
 from minicaffe.convert.onnx_out.model import model_of
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 IMAGES = given("x", 2, 4, 7, 9)
 LINES, VOLUMES, POINTS = given("x", 2, 4, 9), given("x", 2, 4, 7, 9, 6), given("x", 2, 4)
 FRAMES = given("x", 2, 3, 4, 7, 9)  # two axes before the channels, which are at axis 2

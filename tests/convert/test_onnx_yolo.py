@@ -6,6 +6,8 @@ from onnx_tools import assert_same, exported, net_of
 
 from minicaffe.errors import LayerError
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 A, K = 2, 6  # boxes of a cell, and classes
 SIDES = ((3, 5), (4, 7))  # of the maps
 SIZES = {"Yolo": "biases: 1.5 biases: 2 biases: 0.8 biases: 1.1",

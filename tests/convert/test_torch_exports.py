@@ -11,6 +11,8 @@ from minicaffe.convert import onnx_package
 from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.net import net_of, runnable
 
+pytestmark = pytest.mark.slow  # hundreds of small conversions
+
 MODELS = Path(__file__).parent / "torch_models"
 OF_VERSION_1 = {"BatchNorm", "Concat", "Convolution", "Deconvolution", "Eltwise", "Flatten", "InnerProduct", "Pooling",
                 "Power", "ReLU", "Scale", "Sigmoid", "Silence", "Slice", "Softmax"}

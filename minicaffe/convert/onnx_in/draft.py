@@ -12,43 +12,48 @@ from minicaffe.io.binary import LayerWeights
 from minicaffe.proto import NetParameter
 
 
+def free_name(wanted: str, taken: set[str]) -> str:
+    """Return `wanted`, or that with a number behind it where the name is taken, and take it."""
+    name, k = wanted, 1
+    while name in taken:
+        k += 1
+        name = f"{wanted}_{k}"
+    taken.add(name)
+    return name
+
+
 class Draft:
     """A NetParameter that grows layer by layer.
 
     net         the NetParameter, without weights
     weights     name of a layer -> its learnable blobs
+    values      blob -> the first value of the model that it holds
     """
 
     def __init__(self, name: str) -> None:
         self.net = NetParameter(name=name)
         self.weights: dict[str, list[np.ndarray]] = {}
-        self._taken: set[str] = set()
+        self.values: dict[str, str] = {}
+        self._layers: set[str] = set()
+        self._blobs: set[str] = set()
         self._inputs: list[str] = []
 
     def take(self, names: Sequence[str]) -> None:
         """Keep names for the inputs and outputs of the model, so that nothing else gets them."""
-        self._taken.update(names)
-
-    def free_name(self, wanted: str) -> str:
-        """Return `wanted`, or that with a number behind it where the name is taken, and take it."""
-        name, k = wanted, 1
-        while name in self._taken:
-            k += 1
-            name = f"{wanted}_{k}"
-        self._taken.add(name)
-        return name
+        self._blobs.update(names)
 
     def input(self, name: str, shape: Sequence[int]) -> None:
         """Add an Input layer, whose layer and blob bear the name of the model's input."""
         layer = self.net.layer.add(name=name, type="Input", top=[name])
         layer.input_param.shape.add(dim=shape)
+        self._layers.add(name)
         self._inputs.append(name)
 
     def layer(self, type: str, name: str, bottoms: Sequence[str], tops: int = 1,
               blobs: Sequence[np.ndarray] = (), **fields: Any) -> list[str]:
         """Add a layer, and return the names of its tops, which are new: that of the layer, with numbers if several."""
-        name = self.free_name(name)
-        made = [name] if tops == 1 else [self.free_name(f"{name}.{k}") for k in range(tops)]
+        name = free_name(name, self._layers)
+        made = [free_name(name if tops == 1 else f"{name}.{k}", self._blobs) for k in range(tops)]
         self.net.layer.add(name=name, type=type, bottom=list(bottoms), top=made, **fields)
         if blobs:
             self.weights[name] = [np.asarray(blob, np.float32, order="C") for blob in blobs]
@@ -70,19 +75,16 @@ class Draft:
         read = {blob for layer in self.net.layer for blob in layer.bottom}
         unread = [blob for layer in self.net.layer for blob in layer.top if blob not in read and blob not in outputs]
         if unread:
-            self.net.layer.add(name=self.free_name("unused"), type="Silence", bottom=unread)
+            self.net.layer.add(name=free_name("unused", self._layers), type="Silence", bottom=unread)
 
     def _copy(self, blob: str, name: str) -> None:
-        layer = self.net.layer.add(name=name if name not in self._layer_names() else self.free_name(f"{name}.copy"),
+        layer = self.net.layer.add(name=free_name(name if name not in self._layers else f"{name}.copy", self._layers),
                                    type="Power", bottom=[blob], top=[name])
         layer.power_param.SetInParent()
 
     def _rename(self, blob: str, name: str) -> None:
         for layer in self.net.layer:
             layer.top[:] = [name if top == blob else top for top in layer.top]
-
-    def _layer_names(self) -> set[str]:
-        return {layer.name for layer in self.net.layer}
 
     def layers(self) -> list[LayerWeights]:
         """Return the weights of all layers, for a weight file."""

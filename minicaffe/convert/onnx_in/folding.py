@@ -10,7 +10,7 @@ import numpy as np
 from minicaffe.convert.onnx_in.graph import Graph, Node
 from minicaffe.convert.onnx_in.names import scope_of
 from minicaffe.convert.onnx_in.reading import opset
-from minicaffe.convert.onnx_package import evaluate_node, onnx
+from minicaffe.convert.onnx_package import PRODUCER, evaluate_node, onnx
 from minicaffe.errors import NetError
 from minicaffe.log import one_line
 
@@ -28,7 +28,7 @@ class _Folding:
 
     def __init__(self, model: Any, shapes: Mapping[str, Sequence[int]]) -> None:
         self.model, self.o = model, onnx()
-        self.graph = Graph(model.graph.name, opset(model), list(shapes),
+        self.graph = Graph(model.graph.name, opset(model), model.producer_name == PRODUCER, list(shapes),
                            [value.name for value in model.graph.output])
         self.types: dict[str, Any] = {}
         for name, sizes in shapes.items():
@@ -124,7 +124,7 @@ class _Folding:
         attributes = {one.name: self._attribute(one) for one in proto.attribute}
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         return Node(proto.op_type, proto.name or proto.output[0], list(proto.input), list(proto.output), attributes,
-                    domain, scope_of(proto))
+                    domain, scope_of(proto), proto.doc_string if self.graph.ours else "")
 
     def _attribute(self, attribute: Any) -> Any:
         value = self.o.helper.get_attribute_value(attribute)

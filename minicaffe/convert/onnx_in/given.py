@@ -64,6 +64,11 @@ class Given:
         """Return whether input k is given."""
         return k < len(self.x) and bool(self.x[k])
 
+    def is_read(self, t: int) -> bool:
+        """Return whether something reads output t."""
+        y = self.y[t] if t < len(self.y) else ""
+        return bool(y) and (bool(self.graph.readers(y)) or y in self.graph.outputs)
+
     def is_constant(self, k: int) -> bool:
         """Return whether input k is given and constant."""
         return self.has(k) and self.x[k] in self.graph.constants
@@ -124,23 +129,24 @@ class Given:
                                 parameter_param={"shape": {"dim": array.shape}})[0]
 
     def layer(self, type: str, bottoms: str | Sequence[str], blobs: Sequence[np.ndarray] = (), suffix: str = "",
-              **fields: Any) -> str:
+              name: str = "", **fields: Any) -> str:
         """Add a layer with one top, and return its blob.
 
-        The first layer of a node gets the node's name, others that and the suffix, or their type.
+        The first layer of a node gets the node's name, others that and the suffix, or their type; `name` is another.
         """
-        return self.layers(type, bottoms, 1, blobs, suffix, **fields)[0]
+        return self.layers(type, bottoms, 1, blobs, suffix, name, **fields)[0]
 
     def layers(self, type: str, bottoms: str | Sequence[str], tops: int, blobs: Sequence[np.ndarray] = (),
-               suffix: str = "", **fields: Any) -> list[str]:
+               suffix: str = "", name: str = "", **fields: Any) -> list[str]:
         """Add a layer with several tops, and return their blobs."""
-        name = f"{self.name}.{suffix or type.lower()}" if suffix or self._wrote else self.name
+        name = name or f"{self.name}.{suffix or type.lower()}" if suffix or self._wrote else self.name
         self._wrote = self._wrote or not suffix
         return self.draft.layer(type, name, [bottoms] if isinstance(bottoms, str) else bottoms, tops, blobs, **fields)
 
     def give(self, blob: str, t: int = 0) -> None:
         """Let output t be what this blob holds."""
         self._blobs[self.y[t]] = blob
+        self.draft.values.setdefault(blob, self.y[t])
 
     # --- layers that many need -------------------------------------------------------------------------
 

@@ -21,7 +21,9 @@ class Node:
     outputs         names of values
     attributes      name -> number, text, list, array or graph
     domain          "" for ONNX's own operators
-    scope           the module of PyTorch that the node belongs to, such as layer1.0.conv1, where the model tells it
+    scope           the module of PyTorch that the node belongs to, such as layer1.0.conv1, or the layer of Caffe, where
+                    the model tells it
+    joined          the name of the Scale layer whose numbers the node holds, too, where minicaffe has written it
     """
 
     op: str
@@ -31,6 +33,7 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
     scope: str = ""
+    joined: str = ""
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Graph:
 
     name        the model's name
     opset       the version of ONNX's operators
+    ours        whether minicaffe has written the model: then the layers and blobs have names in it
     inputs      names of the values that are put in
     outputs     names of the values that come out
     shapes      value -> its shape, for all that are known
@@ -48,6 +52,7 @@ class Graph:
 
     name: str
     opset: int
+    ours: bool = False
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)

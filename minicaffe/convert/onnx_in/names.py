@@ -7,13 +7,18 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from minicaffe.convert.onnx_in.draft import free_name
 from minicaffe.convert.onnx_in.graph import Graph, Node
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # under which torch.export's exporter stores the modules around a node
 
 
 def scope_of(proto: Any) -> str:
-    """Return the module that a node (a NodeProto) belongs to, as PyTorch names it: layer1.0.conv1. '' if unknown."""
+    """Return the module that a node (a NodeProto) belongs to, as PyTorch names it: layer1.0.conv1. '' if unknown.
+
+    For a model that minicaffe has written it is the layer, because the nodes of a layer bear its name and their
+    operator: conv1/Conv.
+    """
     stored = next((entry.value for entry in proto.metadata_props if entry.key == SCOPES), "")
     if stored:
         try:
@@ -21,7 +26,10 @@ def scope_of(proto: Any) -> str:
         except (ValueError, SyntaxError):
             return ""
         return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
-    return _joined(proto.name.split("/")[1:-1]) if proto.name.startswith("/") else ""
+    if proto.name.startswith("/"):
+        return _joined(proto.name.split("/")[1:-1])
+    scope, _, last = proto.name.rpartition("/")
+    return scope if re.fullmatch(rf"{re.escape(proto.op_type)}(_\d+)?", last) else ""
 
 
 def _joined(parts: list[str]) -> str:
@@ -38,24 +46,29 @@ def _joined(parts: list[str]) -> str:
 def layer_names(graph: Graph) -> list[str]:
     """Return a legal and readable name for each node, all different.
 
-    A node that has a module to itself gets its name. Others get that of their module and of their operator.
+    A node that has a module to itself gets its name. Others get that of their module and of their operator. A layer
+    keeps the name that it had before minicaffe wrote the model.
     """
+    if graph.ours:
+        return _layers_again(graph)
     inside = defaultdict(set)
     for node in graph.nodes:
         parts = node.scope.split(".")
         for k in range(1, len(parts) + 1):
             inside[".".join(parts[:k])].add((node.op, node.scope))
-    names: list[str] = []
     taken: set[str] = set()
-    for node in graph.nodes:
-        wanted = legal(_wanted(node, alone=len(inside[node.scope]) == 1))
-        name, k = wanted, 1
-        while name in taken:
-            k += 1
-            name = f"{wanted}_{k}"
-        taken.add(name)
-        names.append(name)
-    return names
+    return [free_name(legal(_wanted(node, alone=len(inside[node.scope]) == 1)), taken) for node in graph.nodes]
+
+
+def _layers_again(graph: Graph) -> list[str]:
+    """Return the names of the layers that minicaffe has written as these nodes.
+
+    Where several nodes are left of a layer, the last one, which makes what the layer makes, gets its name.
+    """
+    last = {node.scope: node for node in graph.nodes if node.op not in ("Cast", "Identity")}  # these make no layers
+    taken = set(last)
+    return [node.scope if node.scope and last.get(node.scope) is node else free_name(node.path, taken)
+            for node in graph.nodes]
 
 
 def _wanted(node: Node, alone: bool) -> str:

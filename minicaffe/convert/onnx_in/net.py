@@ -11,7 +11,7 @@ from minicaffe.convert.onnx_in.draft import Draft
 from minicaffe.convert.onnx_in.folding import graph_of
 from minicaffe.convert.onnx_in.given import READERS, Given
 from minicaffe.convert.onnx_in.graph import Graph
-from minicaffe.convert.onnx_in.in_place import put_in_place
+from minicaffe.convert.onnx_in.in_place import give_back_names, put_in_place
 from minicaffe.convert.onnx_in.names import layer_names
 from minicaffe.convert.onnx_in.patterns import simplify
 from minicaffe.errors import LayerError, NetError
@@ -64,7 +64,10 @@ def draft_of(graph: Graph, dialect: str) -> Draft:
             raise NetError(f"output {name!r} is constant: it does not depend on what is put in",
                            hint="remove it from the model's outputs")
     draft.finish({name: blobs[name] for name in graph.outputs})
-    put_in_place(draft.net, {*graph.inputs, *graph.outputs})
+    if graph.ours:
+        give_back_names(draft, graph.inputs, graph.outputs)
+    else:
+        put_in_place(draft.net, {*graph.inputs, *graph.outputs})
     return draft
 
 

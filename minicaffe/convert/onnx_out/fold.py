@@ -44,10 +44,16 @@ def _join(graph: Graph, outputs: Collection[str], ranks: Mapping[str, int], oper
             line = _line(graph, behind[0], made, ranks[made])
             if line is None or not operators[node.op_type](graph, node, *line):
                 break
+            node.doc_string = node.doc_string or layer_of(behind[0])
             node.output[0] = behind[0].output[0]
             ranks[node.output[0]] = ranks[made]
             gone.add(id(behind[0]))
     graph.nodes[:] = [node for node in graph.nodes if id(node) not in gone]
+
+
+def layer_of(node: Any) -> str:
+    """Return the name of the layer that a node belongs to. The reader of ONNX gives it to the Scale layer."""
+    return str(node.name.rpartition("/")[0])
 
 
 def _line(graph: Graph, node: Any, x: str, rank: int) -> Line | None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicaffe.convert.onnx_package import IR_VERSION, onnx, opset
+from minicaffe.convert.onnx_package import IR_VERSION, PRODUCER, onnx, opset
 
 Size = int | str  # a number, or the name of a size that is known only when the model runs
 
@@ -78,6 +78,6 @@ class Graph:
         constants = [o.numpy_helper.from_array(array, key) for key, array in self.constants.items() if key in used]
         graph = o.helper.make_graph(self.nodes, name or "net", *values, constants)
         model = o.helper.make_model(graph, opset_imports=[opset()], ir_version=IR_VERSION,
-                                    producer_name="minicaffe")
+                                    producer_name=PRODUCER)
         o.helper.set_model_props(model, dict(metadata))
         return model

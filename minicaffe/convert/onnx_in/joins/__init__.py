@@ -1,5 +1,5 @@
 """The patterns, one family a file."""
 
-from minicaffe.convert.onnx_in.joins import activations, moves, normalizations, windows
+from minicaffe.convert.onnx_in.joins import activations, chains, choices, moves, normalizations, pools, steps, windows
 
-__all__ = ["activations", "moves", "normalizations", "windows"]
+__all__ = ["activations", "chains", "choices", "moves", "normalizations", "pools", "steps", "windows"]

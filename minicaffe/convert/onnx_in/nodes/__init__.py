@@ -11,8 +11,9 @@ from minicaffe.convert.onnx_in.nodes import (
     recurrent,
     reduce,
     resize,
+    rows,
     shapes,
 )
 
 __all__ = ["activation", "arithmetic", "convolution", "normalization", "padding", "pooling", "products", "recurrent",
-           "reduce", "resize", "shapes"]
+           "reduce", "resize", "rows", "shapes"]

@@ -57,7 +57,8 @@ def total(g: Given) -> None:
     if len(bottoms) == 1:
         g.give(bottoms[0])
     else:
-        g.give(g.eltwise("SUM", bottoms, [1 / len(bottoms)] * len(bottoms) if g.op == "Mean" else []))
+        equal = [1 / len(bottoms)] * len(bottoms) if g.op == "Mean" else []
+        g.give(g.eltwise("SUM", bottoms, g.attribute("coeff", equal)))
 
 
 @reads("Max", "Min")
@@ -89,6 +90,33 @@ def power(g: Given) -> None:
     g.give(g.power(g.bottom(), power=float(exponent.flat[0])))
 
 
+@reads("Power")
+def power_of_line(g: Given) -> None:
+    """Power, for Mul, Add and Pow that follow each other."""
+    g.give(g.power(g.bottom(), g.attribute("power"), g.attribute("scale"), g.attribute("shift")))
+
+
+@reads("Scale")
+def scale_with_bias(g: Given) -> None:
+    """Scale with a bias, for Mul and Add that follow each other."""
+    axis, w = _block(g.constant(1), g.shape())
+    _, b = _block(g.constant(2), g.shape())
+    g.give(g.layer("Scale", g.bottom(), [w, b], scale_param={**(_axes(axis, w) or {}), "bias_term": True}))
+
+
+@reads("TwoBottoms")
+def two_bottoms(g: Given) -> None:
+    """Scale or Bias with two bottoms, for Unsqueeze and Mul or Add."""
+    type = g.attribute("type")
+    g.give(g.layer(type, [g.bottom(0), g.bottom(1)], **_field(type, g.attribute("axis"))))
+
+
+@reads("Product")
+def product(g: Given) -> None:
+    """Eltwise with PROD, for products of several blobs."""
+    g.give(g.eltwise("PROD", [g.bottom(k) for k in range(len(g.x))]))
+
+
 @reads("Sqrt", "Reciprocal", "Neg")
 def by_power(g: Given) -> None:
     """Power."""
@@ -98,8 +126,16 @@ def by_power(g: Given) -> None:
 
 @reads("Abs", "Exp", "Log")
 def by_name(g: Given) -> None:
-    """The layer for it: AbsVal, Exp, Log."""
-    g.give(g.layer({"Abs": "AbsVal"}.get(g.op, g.op), g.bottom()))
+    """The layer for it: AbsVal, Exp, Log. Mul and Add before Exp and Log become their scale and shift."""
+    if g.op == "Abs":
+        g.give(g.layer("AbsVal", g.bottom()))
+        return
+    fields = {key: g.attribute(key) for key, default in (("scale", 1), ("shift", 0), ("base", -1))
+              if g.attribute(key, default) != default}
+    if g.op == "Exp":
+        g.give(g.layer("Exp", g.bottom(), exp_param=fields or None))
+    else:
+        g.give(g.layer("Log", g.bottom(), log_param=fields or None))
 
 
 def _whole(g: Given, k: int) -> str:
@@ -166,3 +202,16 @@ def spread(g: Given, type: str, x: str, shape: Shape, w: str, w_shape: Sequence[
 def _field(type: str, axis: int) -> dict[str, Any]:
     """Return the field of a Scale or a Bias that says its axis."""
     return {f"{type.lower()}_param": {"axis": axis}} if axis != 1 else {}
+
+
+@reads("Where")
+def chosen(g: Given) -> None:
+    """Two Eltwise with PROD, one with the condition and one with 1 less the condition, and Eltwise with SUM."""
+    for k in (1, 2):
+        g.refuse_if(g.is_constant(k) and not np.all(np.isfinite(g.constant(k))),
+                    "chooses between numbers and infinity, which Caffe's products turn into NaN",
+                    "put a large finite number in its place")
+    condition = g.expand(g.blob_of(0), g.shape(0), g.y_shape())  # what makes a bool is a Threshold, of 0 and 1
+    x, y = _whole(g, 1), _whole(g, 2)
+    parts = [g.eltwise("PROD", [condition, x]), g.eltwise("PROD", [g.power(condition, scale=-1, shift=1), y])]
+    g.give(g.eltwise("SUM", parts))

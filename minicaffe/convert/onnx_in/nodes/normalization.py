@@ -18,7 +18,18 @@ def batch_normalization(g: Given) -> None:
     scale, shift, mean, variance = (g.constant(k, "a statistic") for k in (1, 2, 3, 4))
     y = g.layer("BatchNorm", g.bottom(), [mean, variance, np.ones(1)],
                 batch_norm_param={"eps": g.attribute("epsilon", 1e-5), "use_global_stats": True})
-    g.give(g.layer("Scale", y, [scale, shift], scale_param={"bias_term": True}))
+    if g.graph.ours and not g.node.joined and np.all(scale == 1) and not np.any(shift):
+        g.give(y)  # the net has no Scale behind this BatchNorm
+    else:
+        g.give(g.layer("Scale", y, [scale, shift], name=g.node.joined, scale_param={"bias_term": True}))
+
+
+@reads("BatchNorm")
+def by_batch(g: Given) -> None:
+    """BatchNorm with use_global_stats: false, for ReduceMean, Sub, Add, Sqrt and Div that measure the batch."""
+    C = g.shape()[1]
+    g.give(g.layer("BatchNorm", g.bottom(), [np.zeros(C), np.zeros(C), np.zeros(1)],
+                   batch_norm_param={"eps": g.attribute("eps"), "use_global_stats": False}))
 
 
 @reads("InstanceNormalization")
@@ -77,10 +88,26 @@ def lp_normalization(g: Given) -> None:
     g.give(spread(g, "Scale", x, shape, inverse, [*shape[:axis], 1, *shape[axis + 1:]]))
 
 
+@reads("MVN")
+def mvn(g: Given) -> None:
+    """MVN, for ReduceMean, Sub, Sqrt, Add and Div, where eps is added to the deviation."""
+    eps = g.attribute("eps")
+    across = {"across_channels": True} if g.attribute("across") else {}
+    g.give(g.layer("MVN", g.bottom(), mvn_param={
+        **({"normalize_variance": False} if eps is None else {"eps": eps}), **across}))
+
+
 @reads("LRN")
 def lrn(g: Given) -> None:
-    """LRN across channels. In Caffe the number of channels is odd."""
+    """LRN across channels. In Caffe the number of channels is odd. LRN within channels is found where an AveragePool of
+    squares, Mul, Add, Pow and Div make it.
+    """
     size = g.attribute("size")
+    if g.attribute("within", 0):
+        g.give(g.layer("LRN", g.bottom(), lrn_param={
+            "local_size": size, "alpha": g.attribute("alpha"), "beta": g.attribute("beta"),
+            "norm_region": "WITHIN_CHANNEL"}))
+        return
     g.refuse_if(size % 2 == 0, f"has a window of {size} channels, and Caffe one of an odd number")
     g.refuse_if(len(g.shape()) != 4, f"has {len(g.shape())} axes, and Caffe's LRN 4")
     g.give(g.layer("LRN", g.bottom(), lrn_param={

@@ -32,7 +32,7 @@ def max_pool(g: Given) -> None:
     """Pooling with MAX. Caffe rounds the number of windows up: what is too much is cut off by a Slice, or not made
     with `round_mode: FLOOR` (`--dialect bvlc`).
     """
-    g.refuse_if(len(g.y) > 1 and g.y[1] and (g.graph.readers(g.y[1]) or g.y[1] in g.graph.outputs),
+    g.refuse_if(g.is_read(1) and not g.attribute("mask", 0),
                 "has a second output, the places of the largest numbers, counted in another way than Caffe counts them")
     g.refuse_if(set(g.ints("dilations") or [1]) != {1}, "has windows with dilation, which Caffe's Pooling has not")
     _pool(g, "MAX")
@@ -41,10 +41,23 @@ def max_pool(g: Given) -> None:
 @reads("AveragePool")
 def average_pool(g: Given) -> None:
     """Pooling with AVE. Where ONNX divides by another number than Caffe, which counts the padding too, a Scale with
-    a number for each place follows.
+    a number for each place follows. A Mul behind it that makes Caffe's divisors of ONNX's is no layer.
     """
     g.refuse_if(set(g.ints("dilations") or [1]) != {1}, "has windows with dilation, which Caffe's Pooling has not")
     _pool(g, "AVE")
+
+
+@reads("StochasticPool")
+def stochastic_pool(g: Given) -> None:
+    """Pooling with STOCHASTIC, for two AveragePools, Div and Where that give what it gives in the phase TEST."""
+    _pool(g, "STOCHASTIC")
+
+
+@reads("SPP")
+def spp(g: Given) -> None:
+    """SPP, for the MaxPools or AveragePools of its levels, a Flatten for each, and Concat."""
+    fields = {"pyramid_height": g.attribute("levels"), "pool": g.attribute("method")}
+    g.give(g.layer("SPP", g.bottom(), spp_param=fields))
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
@@ -90,8 +103,12 @@ def _pool(g: Given, method: str) -> None:
         if all(axis.made == want for axis, want in zip(floored, wanted[2:], strict=True)):
             axes, mode = floored, {"round_mode": "FLOOR"}
     pads = [axis.pad for axis in axes]
-    y = g.layer("Pooling", x, pooling_param={
+    y, *mask = g.layers("Pooling", x, 1 + g.is_read(1), pooling_param={
         "pool": method, **pair("kernel_size", kernel, 0), **pair("stride", stride, 1), **pair("pad", pads, 0), **mode})
+    if mask:
+        g.refuse_if(list(wanted) != [*shape[:2], *(axis.made for axis in axes)] or sizes != list(shape[2:]),
+                    "has a mask, and windows that Caffe cannot make without cutting")
+        g.give(mask[0], 1)
     for i, (axis, want) in enumerate(zip(axes, wanted[2:], strict=True)):
         y = g.cut(y, i + 2, axis.first, axis.first + want, axis.made)
     if method == "AVE":
@@ -144,9 +161,9 @@ def _divide_as_onnx(g: Given, y: str, sizes: Sequence[int], caffe_sizes: Sequenc
         else:
             onnx = np.minimum(starts + k, n) - np.maximum(starts, 0)
         ratios.append(caffe / onnx)
-    if all(np.all(ratio == 1) for ratio in ratios):
+    w = np.outer(*ratios) * g.attribute("share", 1)
+    if np.allclose(w, 1, atol=1e-6, rtol=0):
         return y
-    w = np.outer(*ratios)
     if np.ptp(w) == 0:
         return g.power(y, scale=float(w.flat[0]))
     return g.layer("Scale", y, [w], scale_param={"axis": 2, "num_axes": 2})

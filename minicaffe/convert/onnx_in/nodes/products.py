@@ -23,7 +23,9 @@ def gemm(g: Given) -> None:
 
 @reads("MatMul")
 def matmul(g: Given) -> None:
-    """InnerProduct along the last axis, with the constant matrix as weights."""
+    """InnerProduct along the last axis, with the constant matrix as weights, and with the constants of an Add behind it
+    as biases.
+    """
     w = g.constant(1, "a matrix")
     g.refuse_if(w.ndim > 2, f"multiplies by {w.ndim - 2} axes of matrices, and Caffe by one matrix")
     x = g.shape()
@@ -31,7 +33,8 @@ def matmul(g: Given) -> None:
         y = _inner_product(g, len(x) - 1, w.reshape(1, -1), None)
         g.give(g.reshape(y, [*x[:-1], 1], x[:-1]))
     else:
-        g.give(_inner_product(g, len(x) - 1, w.T, None))
+        b = g.constant(2) if g.has(2) else None
+        g.give(_inner_product(g, g.attribute("axis", len(x) - 1), w.T, b))
 
 
 def _inner_product(g: Given, axis: int, w: np.ndarray, b: np.ndarray | None) -> str:

@@ -15,7 +15,7 @@ def lstm(g: Given) -> None:
     """LSTM, which begins anew at the first step of each batch. For the direction reverse or bidirectional Slice and
     Concat turn the sequence round, step by step. `--dialect ctpn` writes Reverse.
     """
-    _check(g)
+    _check(g, ["Sigmoid", "Tanh", "Tanh"])
     steps = g.shape()[0]
     x, cont = g.bottom(), _continues(g)
     made = []
@@ -24,15 +24,61 @@ def lstm(g: Given) -> None:
         backwards = direction == "reverse"
         given = _turned(g, x, steps) if backwards else x
         tops = _run(g, k, given, cont)
-        last = g.cut(tops[0], 0, steps - 1, steps, steps) if _is_read(g, 1) else ""
-        y = _turned(g, tops[0], steps) if backwards and _is_read(g, 0) else tops[0]
+        last = g.cut(tops[0], 0, steps - 1, steps, steps) if g.is_read(1) else ""
+        y = _turned(g, tops[0], steps) if backwards and g.is_read(0) else tops[0]
         made.append([y, last, tops[-1]])
-    if _is_read(g, 0):
+    if g.attribute("squeezed", 0):
+        g.give(made[0][0])
+    elif g.is_read(0):
         each = [g.layer("Reshape", y[0], reshape_param={"shape": {"dim": [1]}, "axis": 1, "num_axes": 0}) for y in made]
         g.give(g.concat(each, 1), 0)
     for t in (1, 2):
-        if _is_read(g, t):
+        if g.is_read(t):
             g.give(g.concat([y[t] for y in made], 0), t)
+
+
+@reads("LSTM by steps")
+def lstm_by_steps(g: Given) -> None:
+    """LSTM, for an LSTM for each step, whose states are multiplied by numbers that say where a sequence continues."""
+    w, r, both = (g.constant(k, "weights")[0] for k in (2, 3, 4))
+    blobs = [_in_our_order(values) for values in (w, _one_bias(both), r)]
+    _give_all(g, "LSTM", blobs, [g.bottom(0), g.blob_of(1)])
+
+
+@reads("RNN by steps with output", "RNN with output")
+def rnn(g: Given) -> None:
+    """RNN, for RNN and, behind it, MatMul, Add and Tanh, which make the output of Caffe's RNN."""
+    by_steps = g.op == "RNN by steps with output"
+    if not by_steps:
+        _check(g, ["Tanh"])
+        g.refuse_if(g.attribute("direction", "forward") != "forward", f"has the direction {g.attribute('direction')}",
+                    "turn the sequence round by Slice and Concat before the node")
+    first = 2 if by_steps else 1
+    w, r = (g.constant(first + k, "weights")[0] for k in range(2))
+    both = g.constant(first + 2, "a bias")[0] if g.has(first + 2) else np.zeros(2 * len(w))
+    out, bias = (g.graph.constants[g.attribute(name)] for name in ("weights", "bias"))
+    cont = g.blob_of(1) if by_steps else _continues(g)
+    _give_all(g, "RNN", [w, _one_bias(both), r, out.T, bias], [g.bottom(0), cont])
+
+
+def _give_all(g: Given, type: str, blobs: list[np.ndarray], bottoms: list[str]) -> None:
+    """Add a layer whose states are those of the node: inputs after the weights, and outputs after the first."""
+    size = blobs[2].shape[1]
+    count = len(g.y) - 1
+    if not _has_states(g):
+        g.give(g.layer(type, bottoms, blobs, recurrent_param={"num_output": size}))
+        return
+    states = [g.bottom(5 + s) if g.has(5 + s) else g.parameter(np.zeros((1, g.shape()[1], size)), "state")
+              for s in range(count)]
+    tops = g.layers(type, [*bottoms, *states], 1 + count, blobs,
+                    recurrent_param={"num_output": size, "expose_hidden": True})
+    for t, top in enumerate(tops):
+        g.give(top, t)
+
+
+def _one_bias(both: np.ndarray) -> np.ndarray:
+    """Return the sum of the two biases that ONNX has: of the input, and of the state."""
+    return both[:len(both) // 2] + both[len(both) // 2:]
 
 
 def _turned(g: Given, x: str, steps: int) -> str:
@@ -42,20 +88,14 @@ def _turned(g: Given, x: str, steps: int) -> str:
     return picked(g, x, 0, steps, range(steps - 1, -1, -1))
 
 
-def _is_read(g: Given, t: int) -> bool:
-    """Return whether something reads output t."""
-    return t < len(g.y) and bool(g.y[t]) and (bool(g.graph.readers(g.y[t])) or g.y[t] in g.graph.outputs)
-
-
-def _check(g: Given) -> None:
-    """Refuse what Caffe's LSTM cannot do."""
+def _check(g: Given, usual: list[str]) -> None:
+    """Refuse what Caffe's LSTM and RNN cannot do, which have the activations `usual`."""
     g.refuse_if(g.attribute("layout", 0), "has the batch as its first axis (layout)", "export the model with layout 0")
-    usual = ["Sigmoid", "Tanh", "Tanh"]
     g.refuse_if(g.attribute("activations", usual) not in (usual, usual * 2),
-                f"has the activations {g.attribute('activations')}, and Caffe's LSTM {usual}")
-    g.refuse_if(g.attribute("clip", 0), "has clip, and Caffe's LSTM has not")
-    g.refuse_if(g.attribute("input_forget", 0), "has input_forget, and Caffe's LSTM has not")
-    g.refuse_if(g.has(7) and np.any(g.constant(7, "peepholes")), "has peepholes, and Caffe's LSTM has not")
+                f"has the activations {g.attribute('activations')}, and Caffe's layer {usual}")
+    g.refuse_if(g.attribute("clip", 0), "has clip, and Caffe's layer has not")
+    g.refuse_if(g.attribute("input_forget", 0), "has input_forget, and Caffe's layer has not")
+    g.refuse_if(g.has(7) and np.any(g.constant(7, "peepholes")), "has peepholes, and Caffe's layer has not")
     shorter = g.has(4) and np.any(g.constant(4, "the lengths of sequences") != g.shape()[0])
     g.refuse_if(shorter, "has sequences of several lengths")
 
@@ -74,7 +114,7 @@ def _continues(g: Given) -> str:
 def _has_states(g: Given) -> bool:
     """Return whether the states before the first step are given, or those after the last one are read."""
     given = any(g.has(k) and not (g.is_constant(k) and not g.constant(k).any()) for k in (5, 6))
-    return given or _is_read(g, 2)
+    return given or g.is_read(2) or (g.op != "LSTM" and g.is_read(1))  # the last h of an LSTM can be cut out of all
 
 
 def _run(g: Given, k: int, x: str, cont: str) -> list[str]:
@@ -82,12 +122,12 @@ def _run(g: Given, k: int, x: str, cont: str) -> list[str]:
     w, r = g.constant(1, "weights")[k], g.constant(2, "weights")[k]
     size = r.shape[1]
     both = g.constant(3, "a bias")[k] if g.has(3) else np.zeros(8 * size)
-    blobs = [_in_our_order(w), _in_our_order(both[:4 * size] + both[4 * size:]), _in_our_order(r)]
+    blobs = [_in_our_order(w), _in_our_order(_one_bias(both)), _in_our_order(r)]
     param = {"num_output": size}
     if not _has_states(g):
-        return g.layers("LSTM", [x, cont], 1, blobs, "lstm", recurrent_param=param)
+        return g.layers("LSTM", [x, cont], 1, blobs, recurrent_param=param)
     states = [_state(g, j, k, size) for j in (5, 6)]
-    return g.layers("LSTM", [x, cont, *states], 3, blobs, "lstm", recurrent_param={**param, "expose_hidden": True})
+    return g.layers("LSTM", [x, cont, *states], 3, blobs, recurrent_param={**param, "expose_hidden": True})
 
 
 def _state(g: Given, j: int, k: int, size: int) -> str:

@@ -45,11 +45,14 @@ def _reduced(g: Given, x: str, shape: Shape, axes: Sequence[int]) -> tuple[str, 
     """Return the sums, means or largest numbers, and their shape: with size 1 along the axes, or without these."""
     last = list(range(axes[0], len(shape))) == list(axes)
     kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
-    if g.op in ("ReduceMean", "ReduceMax", "ReduceMin") and len(shape) == 4 and list(axes) == [2, 3]:
+    written = g.graph.ours and not g.attribute("keepdims", 1)  # as minicaffe writes a Reduction
+    if g.op in ("ReduceMean", "ReduceMax", "ReduceMin") and len(shape) == 4 and list(axes) == [2, 3] and not written:
         method = "AVE" if g.op == "ReduceMean" else "MAX"
         return g.layer("Pooling", x, pooling_param={"pool": method, "global_pooling": True}), kept
     if last and g.op in REDUCTIONS:
-        y = g.layer("Reduction", x, reduction_param={"operation": REDUCTIONS[g.op], "axis": axes[0]})
+        coeff = g.attribute("coeff", 1)
+        y = g.layer("Reduction", x, reduction_param={"operation": REDUCTIONS[g.op], "axis": axes[0],
+                                                     **({"coeff": coeff} if coeff != 1 else {})})
         return y, shape[:axes[0]]
     g.refuse_if(0 in axes, "reduces the axis of the batch, which Caffe can do only together with all others")
     x = {"ReduceL1": lambda: g.layer("AbsVal", x), "ReduceL2": lambda: g.power(x, power=2),
@@ -60,7 +63,8 @@ def _reduced(g: Given, x: str, shape: Shape, axes: Sequence[int]) -> tuple[str, 
         x = along(g, x, sizes, first, stop, "MAX" if largest else "AVE")
         sizes[first:stop] = [1] * (stop - first)
     count = int(np.prod([shape[axis] for axis in axes]))
-    return (x if largest or g.op == "ReduceMean" else g.power(x, scale=count)), kept
+    factor = 1 if largest or g.op == "ReduceMean" else count
+    return g.power(x, scale=factor * g.attribute("coeff", 1)), kept
 
 
 def _runs(axes: Sequence[int]) -> list[tuple[int, int]]:
@@ -88,7 +92,12 @@ def arg_max(g: Given) -> None:
     """ArgMax; for ArgMin behind a Power that turns the sign. Of equal numbers Caffe takes the last, and ONNX the first
     if `select_last_index` is not set.
     """
-    shape, axis = g.shape(), g.axis(g.attribute("axis", 0))
+    shape, axis, k = g.shape(), g.axis(g.attribute("axis", 0)), g.attribute("top_k", 1)
     x = g.power(g.bottom(), scale=-1) if g.op == "ArgMin" else g.bottom()
-    y = g.layer("ArgMax", x, argmax_param={"axis": axis})
-    g.give(g.reshape(y, [*shape[:axis], 1, *shape[axis + 1:]], g.y_shape()))
+    several = {"top_k": k} if k != 1 else {}
+    if g.attribute("whole", 0):
+        values = {"out_max_val": True} if g.attribute("out_max_val", 0) else {}
+        g.give(g.layer("ArgMax", x, argmax_param={**several, **values} or None))
+        return
+    y = g.layer("ArgMax", x, argmax_param={"axis": axis, **several})
+    g.give(g.reshape(y, [*shape[:axis], k, *shape[axis + 1:]], g.y_shape()))

@@ -88,8 +88,12 @@ def cut_out(g: Given) -> None:
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         axis %= len(shape)
         first, stop, _ = slice(start, end, step).indices(shape[axis])
-        g.refuse_if(step < 0, f"reads the axis {axis} backwards")
         count = len(range(first, stop, step))
+        if step == -1 and count == shape[axis]:
+            g.refuse_without("Reverse", f"reads the axis {axis} backwards")
+            x = g.layer("Reverse", x, reverse_param={"axis": axis})
+            continue
+        g.refuse_if(step < 0, f"reads a part of axis {axis} backwards")
         g.refuse_if(not count, "keeps nothing, and Caffe has no empty blobs")
         x = g.cut(x, axis, first, first + (count - 1) * step + 1, shape[axis])
         shape[axis] = (count - 1) * step + 1

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.nodes import needs_fixed
 
 FAR = 1e18  # the area of a box with such corners is still a number of float32
 LOWEST = float(np.finfo(np.float32).min)  # the score of a box that is not looked at

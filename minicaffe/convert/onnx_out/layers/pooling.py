@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given, Shape, writes
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.nodes import needs_fixed
 
 
 @writes("Pooling")

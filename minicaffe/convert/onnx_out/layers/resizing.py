@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minicaffe.convert.onnx_out.given import Given, writes
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.given import ONE_BATCH, Given, writes
+from minicaffe.convert.onnx_out.nodes import needs_fixed
 
 
 @writes("Interp")
@@ -13,7 +13,7 @@ def interp(g: Given) -> None:
     """Resize, linear with align_corners, behind a Slice where negative padding cuts rows off."""
     needs_fixed(g, (2, 3))
     g.refuse_if({2, 3} & g.y_open[0], f"takes the size of bottom[1] {g.x_shapes[-1]}, which grows with the batch",
-                "--batch N writes the model for one batch size")
+                ONE_BATCH)
     x, (start, size) = g.x[0], (g.layer.start, g.layer.size)
     if size != g.x_shapes[0][2:]:
         ends = [first + n for first, n in zip(start, size, strict=True)]
