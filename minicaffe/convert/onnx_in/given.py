@@ -35,7 +35,7 @@ class Given:
     opset           the version of the operators
     name            with which the names of its layers begin
     x, y            names of the values that it reads ("" for one that is left out) and makes
-    dialect         the fork whose layers may be written, "" for BVLC's first version alone
+    dialect         the fork whose layers may be written, "" for BVLC's version 1.0 alone
     """
 
     def __init__(self, graph: Graph, draft: Draft, blobs: dict[str, str], node: Node, name: str, dialect: str) -> None:
