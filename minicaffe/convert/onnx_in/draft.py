@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.convert.free_name import free_name
 from minicaffe.io.binary import LayerWeights
 from minicaffe.proto import NetParameter
 
@@ -31,10 +32,7 @@ class Draft:
 
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, or that with a number behind it where the name is taken, and take it."""
-        name, k = wanted, 1
-        while name in self._taken:
-            k += 1
-            name = f"{wanted}_{k}"
+        name = free_name(wanted, self._taken)
         self._taken.add(name)
         return name
 

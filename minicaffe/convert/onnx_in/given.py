@@ -72,7 +72,8 @@ class Given:
         """Return the array of input k. Refuse the node if it is not constant; `what` says what it is."""
         if not self.is_constant(k):
             self.refuse(f"has {what or f'input {k}'} {self.x[k] if self.has(k) else ''!r}, which is not constant",
-                        "in Caffe it is part of the layer: export the model with it fixed")
+                        "in Caffe it is part of the layer: export the model with it fixed, or end the net before it, "
+                        "with --outputs VALUE")
         return self.graph.constants[self.x[k]]
 
     def attribute(self, name: str, default: Any = None) -> Any:

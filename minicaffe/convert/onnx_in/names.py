@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from minicaffe.convert.free_name import free_name
 from minicaffe.convert.onnx_in.graph import Graph, Node
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # under which torch.export's exporter stores the modules around a node
@@ -45,17 +46,10 @@ def layer_names(graph: Graph) -> list[str]:
         parts = node.scope.split(".")
         for k in range(1, len(parts) + 1):
             inside[".".join(parts[:k])].add((node.op, node.scope))
-    names: list[str] = []
-    taken: set[str] = set()
+    names: dict[str, None] = {}
     for node in graph.nodes:
-        wanted = legal(_wanted(node, alone=len(inside[node.scope]) == 1))
-        name, k = wanted, 1
-        while name in taken:
-            k += 1
-            name = f"{wanted}_{k}"
-        taken.add(name)
-        names.append(name)
-    return names
+        names[free_name(legal(_wanted(node, alone=len(inside[node.scope]) == 1)), names)] = None
+    return list(names)
 
 
 def _wanted(node: Node, alone: bool) -> str:
