@@ -30,7 +30,7 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.cli import leaving
 from minicaffe.cli.class_names import add_labels
-from minicaffe.cli.flags import add_dialect
+from minicaffe.cli.flags import add_dialect, filled
 from minicaffe.cli.preprocessing import add_preprocessing
 from minicaffe.cli.real_inputs import add_inputs
 from minicaffe.cli.terminal import say
@@ -54,10 +54,10 @@ _INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="A", help="the file to read; with three files, the net")
-    parser.add_argument("weights", metavar="WEIGHTS", nargs="?", help="the weights of the net A; commas separate "
-                        "several files")
-    parser.add_argument("target", metavar="B", help="the file to write")
+    parser.add_argument("source", metavar="A", type=filled, help="the file to read; with three files, the net")
+    parser.add_argument("weights", metavar="WEIGHTS", nargs="?", type=filled,
+                        help="the weights of the net A; commas separate several files")
+    parser.add_argument("target", metavar="B", type=filled, help="the file to write")
     parser.add_argument("--model", metavar="NET", help="load the weights into this net first: a .caffemodel then holds "
                         "its definition too, and blobs that layers share are written for each of them")
     add_dialect(parser, also=". Where A is an ONNX model: the fork whose layers may be written too")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
                             hint=f"minicaffe convert {args.source} {args.weights} {args.target}")
         _check_net(args)
         args.model, args.source = args.source, args.weights
-    if args.source.lower().endswith(ONNX) or (os.path.isfile(args.source) and binary.sniff(args.source) == "onnx"):
+    if _is_onnx(args.source):
         return _other("from_onnx", args)
     suffix = os.path.splitext(args.target.lower())[1]
     return _other(OUTSIDE[suffix], args) if suffix in OUTSIDE else _rewrite(args)
@@ -85,13 +85,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_net(args: argparse.Namespace) -> None:
     """Raise DataError where one of three files is an ONNX model in the place of the net or of its weights."""
-    if args.source.lower().endswith(ONNX):
+    if _is_onnx(args.source):
         raise DataError(f"{args.source} is an ONNX model, which has its weights inside: {args.weights} has no effect",
                         hint=f"minicaffe convert {args.source} {args.target}")
-    if args.weights.lower().endswith(tuple(OUTSIDE)):
+    if _is_onnx(args.weights) or args.weights.lower().endswith(tuple(OUTSIDE)):
         raise DataError(f"{args.weights} is in the place of the weights",
-                        hint="the file that is written comes last: minicaffe convert NET.prototxt WEIGHTS "
-                             f"{args.weights}")
+                        hint=f"the file that is written comes last: minicaffe convert {args.source} WEIGHTS OUT.onnx")
+
+
+def _is_onnx(path: str) -> bool:
+    """Return whether a file is an ONNX model, as its name or its content says."""
+    return path.lower().endswith(ONNX) or (os.path.isfile(path) and binary.sniff(path) == "onnx")
 
 
 def _other(module: str, args: argparse.Namespace) -> int:

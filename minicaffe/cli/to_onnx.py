@@ -21,7 +21,7 @@ from minicaffe.log import shape_text, silent
 
 READS = (*leaving.READS, "fold", "inputs", "labels", *PREPROCESSING)
 LARGEST = 2**31 - 1  # bytes of a model: protobuf holds no more in one message
-TRIED = (1, 3)  # batch sizes of the proof, others than those for which the model is made
+TRIED = (1, 3)  # batch sizes of the proof, others than the one for which the net is made
 
 
 def run(args: argparse.Namespace) -> int:

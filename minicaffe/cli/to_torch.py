@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import keyword
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,23 +28,44 @@ from minicaffe.passes.filter import filter_layers
 from minicaffe.proto import TRAIN, NetParameter
 
 READS = (*leaving.READS, "inputs", *PREPROCESSING)
-TRIED = (1, 3)  # batch sizes of the proof, others than those for which the net is made
+IMPORTED = ("torch", "json", "math", "pathlib")  # modules that a written file may import
+TRIED = (1, 3)  # batch sizes of the proof, others than the one for which the net is made
 
 
 def run(args: argparse.Namespace) -> int:
     leaving.check_files(args)
     weights = str(Path(args.target).with_suffix(".safetensors"))
-    for path in (args.target, weights):
-        check_can_write("B", path)
+    _check_names(args, weights)
     made = leaving.leaving(args)
     training, why = _training(args, made)
     files = " and ".join(Path(name).name for name in (args.model, *args.source.split(",")))
     with made.place.in_errors(made.given), silent():
         written = module_of(made.net, training, made.larger, made.outputs, files, made.line_of)
-    lines = [*made.remarks, *([why] if why else []), *written.remarks, *prove(args, made, written, training)]
+    lines = [*made.remarks, *filter(None, [why, _name_line(args.target)]), *written.remarks,
+             *prove(args, made, written, training)]
     torch_proof.save(Path(args.target), written)
     say_lines([*lines, f"wrote {args.target} and {weights}"])
     return 0
+
+
+def _check_names(args: argparse.Namespace, weights: str) -> None:
+    """Raise DataError where a file cannot be written, or must not have its name."""
+    for path in (args.target, weights):
+        check_can_write("B", path)
+    if Path(args.target).stem in IMPORTED:
+        raise DataError(f"B: {args.target} would hide the module {Path(args.target).stem!r}, which it imports itself",
+                        hint="give another name")
+    for path in args.source.split(","):
+        if os.path.realpath(path) == os.path.realpath(weights):
+            raise DataError(f"B: the weights beside {args.target} would be written over {path}, which is read",
+                            hint="give another name")
+
+
+def _name_line(target: str) -> str:
+    """Say where `import` cannot find the file by its name, '' where it can."""
+    name = Path(target).stem
+    legal = name.isidentifier() and not keyword.iskeyword(name)
+    return "" if legal else f"no program can say `import {name}`: rename both files to use them so"
 
 
 def _training(args: argparse.Namespace, made: Leaving) -> tuple[Net | None, str]:

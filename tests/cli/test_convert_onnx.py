@@ -502,7 +502,8 @@ USAGE = "minicaffe convert NET.prototxt WEIGHTS out.onnx"
     (["net.prototxt", "w.bin", "out.onnx", "--model", "net.prototxt"], "the net is given twice, as net.prototxt and as "
      "--model net.prototxt"),
     (["net.prototxt", "out.onnx", "w.bin"], "out.onnx is in the place of the weights\n  hint: the file that is written "
-     "comes last: minicaffe convert NET.prototxt WEIGHTS out.onnx"),
+     "comes last: minicaffe convert net.prototxt WEIGHTS OUT.onnx"),
+    (["net.prototxt", "w.bin", ""], "argument B: expects a value"),
     (["model.onnx", "w.bin", "out.prototxt"], "model.onnx is an ONNX model, which has its weights inside: w.bin has "
      "no effect\n  hint: minicaffe convert model.onnx out.prototxt"),
     (["net.prototxt", "gone.npz", "out.onnx"], "no such file: gone.npz"),

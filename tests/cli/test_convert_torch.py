@@ -119,6 +119,28 @@ def test_a_full_folder_for_temporary_files(capsys, monkeypatch):
     assert not Path("out.py").exists()
 
 
+def test_weights_that_are_read_are_not_written_over(capsys):
+    """The tensors of the module have the same suffix as weights may have."""
+    save(DEPLOYED)
+    weights.save("out.safetensors", Net("net.prototxt", TEST, weights="w.npz"))
+    before = Path("out.safetensors").read_bytes()
+    assert main(["convert", "net.prototxt", "out.safetensors", "out.py"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the weights beside out.py would be written over out.safetensors, which is read" in said
+    assert Path("out.safetensors").read_bytes() == before
+
+
+def test_names_of_the_file(capsys, monkeypatch):
+    """One that hides a module which the file imports is refused; of one that no program can import it is said."""
+    hide_torch(monkeypatch)
+    save(DEPLOYED)
+    assert main(["convert", "net.prototxt", "w.npz", "torch.py"]) == 1
+    assert "torch.py would hide the module 'torch', which it imports itself" in capsys.readouterr().err
+    for name in ("my-net", "class", "good"):
+        assert main(["convert", "net.prototxt", "w.npz", f"{name}.py"]) == 0
+        assert (f"no program can say `import {name}`" in capsys.readouterr().out) == (name != "good")
+
+
 def test_a_module_that_differs_is_not_written(capsys, monkeypatch):
     """The error says what differs, and files that were there stay."""
     needs_torch()

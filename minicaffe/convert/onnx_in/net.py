@@ -27,7 +27,7 @@ def net_of(model: Any, shapes: Mapping[str, Sequence[int]], dialect: str = "") -
     """Return the net of a ModelProto.
 
     shapes      name of an input -> its shape, all inputs
-    dialect     the fork whose layers may be written, "" for those that BVLC's Caffe had from its first version on
+    dialect     the fork whose layers may be written, "" for those that BVLC's Caffe had in its version 1.0
 
     Raise NetError or LayerError for what Caffe cannot say: one error, with all nodes that are to blame.
     """

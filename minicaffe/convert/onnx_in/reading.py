@@ -24,12 +24,17 @@ def load(path: str) -> Any:
     if not os.path.isfile(path):
         raise unreadable(path, IsADirectoryError() if os.path.isdir(path) else FileNotFoundError())
     try:
-        model = o.load(path)
-    except Exception as error:  # whatever the reader of protobuf and of the data beside the model raises
+        model = o.load(path, load_external_data=False)
+    except Exception as error:  # whatever the reader of protobuf raises
         hint = "a file that PyTorch has saved (.pt, .pth) is exported first: torch.onnx.export"
         raise DataError(f"this is no ONNX model that can be read: {one_line(error)}", where=path, hint=hint) from error
     if not model.graph.node and not model.graph.output:
         raise DataError("this is no ONNX model: it has no nodes and no outputs", where=path)
+    try:
+        o.load_external_data_for_model(model, os.path.dirname(path))
+    except Exception as error:  # whatever the reader of the data raises
+        raise DataError(f"its data in another file cannot be read: {one_line(error)}", where=path,
+                        hint="put that file beside the model, under the name that it was exported with") from error
     if model.functions:
         model = o.inliner.inline_local_functions(model)
     version = opset(model)

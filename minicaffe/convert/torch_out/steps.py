@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from minicaffe.convert.free_name import free_name
 from minicaffe.convert.torch_out.given import Place, Shape
-from minicaffe.convert.torch_out.names import free
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
 from minicaffe.net import Net
@@ -73,7 +73,7 @@ def keys_of(net: Net) -> list[str]:
     """
     keys: dict[str, None] = {}
     for layer in net.layers:
-        keys[free(layer.name or layer.type, keys)] = None
+        keys[free_name(layer.name or layer.type, keys)] = None
     return list(keys)
 
 
