@@ -48,8 +48,8 @@ def _start(folder: Folder, chosen: Hunt) -> None:
     say()
     for name, what in folder.put({f"{chosen.name}/{name}": text for name, text in chosen.files.items()}):
         say("\n".join(entry(name, what, 32, width)))
-    say("\n".join(wrap("Say where the fault is by a file and a line, and type your own: minicaffe course bug "
-                       f"{chosen.number} --answer {chosen.name}/{next(iter(chosen.files))}:1", width)))
+    say("Say in which file and line it is, with a place of your own:")
+    say(f"\n    minicaffe course bug {chosen.number} --answer {chosen.name}/{next(iter(chosen.files))}:1")
 
 
 def _answer(args: argparse.Namespace, folder: Folder, chosen: Hunt) -> int:
