@@ -135,8 +135,8 @@ KIND = Kind(RNNLayer, 1, 1, ("w_x", "b", "w_h", "w_o", "b_o"), lambda D: [(D, D)
             BACKWARD, _kept)
 
 
-def _case(my: Student, draw: Draw, begin: float = 0.0) -> Case:
-    return Case(my, draw, KIND, lambda D: my.rnn.RNNLayer(num_output=D), begin)
+def _case(my: Student, draw: Draw, begin: float = 0.0, steps: int = 6) -> Case:
+    return Case(my, draw, KIND, lambda D: my.rnn.RNNLayer(num_output=D), begin, steps)
 
 
 def check_weights(my: Student, draw: Draw) -> None:
@@ -201,4 +201,4 @@ def check_like_minicaffe(my: Student, draw: Draw) -> None:
 
 def check_by_your_own_difference_quotient(my: Student, draw: Draw) -> None:
     """Your own check_gradient finds the layer right."""
-    recurrent.check_own(my, _case(my, draw))
+    recurrent.check_own(my, _case(my, draw, steps=3))

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicaffe import use_engine
 from minicaffe.blob import Blob
 from minicaffe.course import layer_checks
 from minicaffe.course.checking import Draw, Mistake, compare, expect, same
 from minicaffe.course.layer_checks import Run
 from minicaffe.course.student import Student
+from minicaffe.kernels import use_engine
 from minicaffe.layer import Layer
 from minicaffe.proto import LayerParameter
 
@@ -55,10 +55,10 @@ class TimeRun(Run):
 class Case:
     """A student's layer with weights, and x, δ and dy of a batch; `begin` is what δ is in the first step."""
 
-    def __init__(self, my: Student, draw: Draw, kind: Kind, layer: Any, begin: float = 0.0) -> None:
+    def __init__(self, my: Student, draw: Draw, kind: Kind, layer: Any, begin: float = 0.0,
+                 steps: int = 6) -> None:
         self.kind = kind
-        self.N, self.F, self.D = draw.sizes(3, 2, 5)
-        self.T = 6
+        self.T, (self.N, self.F, self.D) = steps, draw.sizes(3, 2, min(5, steps + 1))
         rows = kind.gates * self.D
         shapes = [(rows, self.F), (rows,), (rows, self.D), *kind.more(self.D)]
         self.weights = [draw.numbers(*shape, largest=1.0) for shape in shapes]

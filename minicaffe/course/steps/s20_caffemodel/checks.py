@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import minicaffe.layers  # noqa: F401, because a net finds the types of layers there; loaded before a check begins
-from minicaffe import use_engine
 from minicaffe.course.checking import Draw, Mistake, compare, expect
 from minicaffe.course.student import Student
+from minicaffe.kernels import use_engine
 from minicaffe.net import Net
 from minicaffe.proto import TEST, BlobProto, LayerParameter, NetParameter, text
 
@@ -279,7 +279,7 @@ def check_squeezenet(my: Student, draw: Draw) -> None:
     if not file.is_file():  # what pip installs is without these 5 MB; Caffe's own file above was a real one too
         return
     words = (SQUEEZENET / "deploy.prototxt").read_text(encoding="utf-8")
-    sized = words.replace("dim: 10 dim: 3 dim: 227 dim: 227", "dim: 2 dim: 3 dim: 61 dim: 53")
+    sized = words.replace("dim: 10 dim: 3 dim: 227 dim: 227", "dim: 2 dim: 3 dim: 43 dim: 35")
     assert sized != words, "the net has another size"
     _beside_minicaffe(my, draw, "SqueezeNet", sized, file)
 
