@@ -24,6 +24,7 @@ WRITE = "                blob.data[...] = values"
 TARGETS = "([self.targets] if last and self.targets is not None else [])"
 WRONG = [
     Variant("as many blobs as layers", FILE, "range(len(layers) + 1)", "range(len(layers))", "number_of_blobs"),
+    Variant("the blobs are made later", FILE, BLOBS, "[]", "number_of_blobs"),
     Variant("one blob for all", FILE, BLOBS, "[Blob()] * (len(layers) + 1)", "one_blob_for_all"),
     Variant("all layers are set up before the first reshape", FILE, SETUP, TWO_LOOPS,
             "shape_not_known_in_setup"),
@@ -34,7 +35,8 @@ WRONG = [
     Variant("forward sets up again", FILE, RUN, SETUP + RUN, "setup_in_forward"),
     Variant("no reshape in forward", FILE, RUN, "            layer.forward(self._bottom(i), self._top(i))\n",
             "reshape_missing"),
-    Variant("every layer reads x", FILE, "[self.blobs[i]] + (", "[self.blobs[0]] + (", "shape_not_known_in_setup"),
+    Variant("every layer reads x", FILE, "[self.blobs[i]] + (", "[self.blobs[0]] + (", "other_blobs"),
+    Variant("every layer writes the last blob", FILE, "[self.blobs[i + 1]]", "[self.blobs[-1]]", "other_blobs"),
     Variant("backward from the first layer", FILE, "in reversed(range(len(self.layers)))", "in range(len(self.layers))",
             "backward_in_forward_order"),
     Variant("backward leaves out the first layer", FILE, "reversed(range(len(self.layers)))",
@@ -59,6 +61,8 @@ WRONG = [
             "shapes_do_not_fit"),
     Variant("dy is forgotten", FILE, DY, "", "dy_not_written"),
     Variant("backward begins with 1", FILE, DY, "        self.blobs[-1].diff[...] = 1\n", "dy_not_taken"),
+    Variant("dy is another array", FILE, DY, "        self.blobs[-1].diff = dy\n", "diff_replaced"),
+    Variant("dy is added", FILE, DY, "        self.blobs[-1].diff[...] += dy\n", "dy_added"),
     Variant("backward begins with the loss", FILE, DY, "        self.blobs[-1].diff[...] = dy * self.blobs[-1].data\n"
             "        if self.blobs[-1].shape:\n            self.blobs[-1].diff[...] = dy\n", "loss_for_weight"),
     Variant("backward clears the diffs", FILE, DY, DY + "        for blob in self.params:\n"

@@ -41,6 +41,7 @@ WRONG = [
     Variant("the remainder", FILE, RATE, "self.lr * self.gamma ** (self.iteration % self.stepsize)", "remainder"),
     Variant("gamma times the quotient", FILE, RATE, "self.lr * self.gamma * (self.iteration // self.stepsize)",
             "no_power"),
+    Variant("rate returns nothing", FILE, f"        return {RATE}", f"        {RATE}", "no_return"),
     Variant("lr itself falls", FILE, f"        return {RATE}", "        if self.iteration % self.stepsize == 0:\n"
             "            self.lr *= self.gamma\n        return self.lr", "rate_compounds"),
     Variant("the diffs are not cleared", FILE, "        solver.clear_diffs()\n", "", "not_cleared"),
@@ -53,6 +54,10 @@ WRONG = [
     Variant("backward is forgotten", FILE, LAST, "        solver.step()\n", "nothing_learned"),
     Variant("step before backward", FILE, FIRST + LAST, FIRST.replace("        solver.clear_diffs()\n", "")
             + "        solver.step()\n        solver.clear_diffs()\n        net.backward()\n", "one_batch_late"),
+    Variant("backward begins with the loss", FILE, "net.backward()", "net.backward(loss)", "loss_for_weight"),
+    Variant("a return inside of train's loop", FILE, "    return losses", "        return losses", "one_batch_alone"),
+    Variant("the losses are added up", FILE, "losses.append(float(loss))", "losses.append(float(loss) + sum("
+            "losses[-1:]))", "sum_of_losses"),
     Variant("one step for all batches", FILE, FIRST + LAST + "    return", "        loss = net.forward(x, t)\n"
             "        losses.append(float(loss))\n        if len(losses) == 1:\n            solver.clear_diffs()\n"
             "        net.backward()\n    solver.step()\n    return", "one_step_for_all"),

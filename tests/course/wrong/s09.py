@@ -19,6 +19,8 @@ WRONG = [
             "begins_with_the_weights"),
     Variant("a velocity is one number", FILE, HISTORY, "[np.zeros(()) for blob in params]", "one_number_for_all"),
     Variant("one velocity", FILE, HISTORY, "[np.zeros_like(params[0].data)]", "velocity_for_each_blob"),
+    Variant("the velocity of the first blob for all", FILE, HISTORY, "[np.zeros_like(params[0].data)] * len(params)",
+            "velocity_for_each_blob"),
     Variant("the diff is the velocity", FILE, f"        {LOOP}\n{BOTH}", BY_NUMBER + f"            {V}\n"
             f"            blob.diff[...] = v\n            self.history[i] = blob.diff\n            {W}\n",
             "history_is_the_diff"),
@@ -54,6 +56,10 @@ WRONG = [
     Variant("decay outside", FILE, BOTH, "            w = blob.data.copy()\n" + BOTH.replace(
         " + self.weight_decay * blob.data", "") + "            blob.data[...] -= rate * self.weight_decay * w\n",
         "decay_outside"),
+    Variant("gamma is not handed on", FILE, "__init__(params, lr, gamma, stepsize)", "__init__(params, lr)",
+            "policy_lost"),
+    Variant("momentum is what gets lost", FILE, V, V.replace("self.momentum", "(1 - self.momentum)"),
+            "momentum_reversed"),
     Variant("the rate does not fall", FILE, "rate = self.rate()", "rate = self.lr", "rate_not_asked"),
     Variant("not counted", FILE, "        self.iteration += 1\n", "", "not_counted"),
     Variant("counted before the step", FILE, f"{BODY}        self.iteration += 1\n",

@@ -49,7 +49,7 @@ def _probes(my: Student, draw: Draw, targets: bool = False,
     chain, shape = my.chain.Chain(list(probes)), draw.sizes(2)
     blobs, called = len(chain.blobs), f"Chain(layers) with {plural(count, 'layer')} → chain.blobs"
     expect(blobs == count + 1, called, plural(blobs, "blob"), plural(count + 1, "blob"), "number_of_blobs",
-           "there is one blob before the first layer, one behind the last, and one between two layers")
+           "__init__ makes the blobs: one before the first layer, one behind the last, and one between two layers")
     expect(len({id(blob) for blob in chain.blobs}) == blobs, called, "one blob several times", f"{blobs} blobs",
            "one_blob_for_all", "[Blob()] * n is a list that holds one blob n times. Each needs a Blob() of its own.")
     inputs = [draw.numbers(*shape) for _ in range(1 + targets)]
@@ -74,6 +74,7 @@ def _net(my: Student, draw: Draw) -> tuple[Any, np.ndarray, list[np.ndarray]]:
     return chain, x, weights
 
 
+ONE_BLOB = "two neighbours meet in one blob: what is the top of the one is the bottom of the other"
 SHAPE_IN_SETUP = ("when setup of this layer ran, its bottom had no shape yet. The layer before gives it in reshape, so "
                   "set up and reshape one layer before you set up the next one.")
 
@@ -96,9 +97,12 @@ def check_setup(my: Student, draw: Draw) -> None:
            "each layer is set up once, from the first to the last")
     for i, probe in enumerate(probes):
         right = (x.shape[0] + i, *x.shape[1:])
-        expect(probe.shape_at_setup == right, f"chain.setup(x), x {x.shape} → bottom[0].shape in setup of layers[{i}]",
-               probe.shape_at_setup, right, "shape_not_known_in_setup" if i else "input_without_shape",
-               SHAPE_IN_SETUP if i else "blobs[0] gets the shape of x before the first layer is set up")
+        called = f"chain.setup(x), x {x.shape} → bottom[0].shape in setup of layers[{i}]"
+        expect(i > 0 or probe.shape_at_setup == right, called, probe.shape_at_setup, right, "input_without_shape",
+               "blobs[0] gets the shape of x before the first layer is set up")
+        early = i > 0 and calls.index(("setup", i)) < calls.index(("reshape", i - 1))
+        expect(not early, called, probe.shape_at_setup, right, "shape_not_known_in_setup", SHAPE_IN_SETUP)
+        expect(probe.shape_at_setup == right, called, probe.shape_at_setup, right, "other_blobs", ONE_BLOB)
     expect(("forward", 0) not in calls, "chain.setup(x)", "forward has run", "setup and reshape alone",
            "forward_in_setup", "the weights are filled between setup and the first forward")
     _net(my, draw)
@@ -121,10 +125,13 @@ def check_order(my: Student, draw: Draw) -> None:
     for i, probe in enumerate(probes):
         expect(probe.bottom == [chain.blobs[i]] and probe.top == [chain.blobs[i + 1]],
                f"chain.forward(x) → bottom and top of layers[{i}]", "other blobs",
-               f"[chain.blobs[{i}]], [chain.blobs[{i + 1}]]", "other_blobs",
-               "two neighbours meet in one blob: what is the top of the one is the bottom of the other")
+               f"[chain.blobs[{i}]], [chain.blobs[{i + 1}]]", "other_blobs", ONE_BLOB)
     calls.clear()
+    held = chain.blobs[-1].diff
     chain.backward(np.ones(chain.blobs[-1].shape))
+    expect(chain.blobs[-1].diff is held, "chain.backward(dy) → diff of the last top", "another array",
+           "the same array, with the numbers dy", "diff_replaced", "the last layer may hold the old array, and dy may "
+           "be a number. Write into it: diff[...] = dy")
     run = [number for name, number in calls if name == "backward"]
     expect(run != [0, 1, 2], "chain.backward(dy) → layers whose backward ran", run, [2, 1, 0],
            "backward_in_forward_order", "a layer needs the diff of its top, and the layer behind it writes that: begin "
@@ -234,6 +241,8 @@ def check_loss(my: Student, draw: Draw) -> None:
         total = total + weight * dw
         compare(f"{call} of a chain with a loss → diff of w", layer.blobs[0].diff, total, [
             Mistake("dy_not_written", total - weight * dw, "the diff of the loss was 0: write λ into it first"),
+            Mistake("dy_added", total + dw, "the diff of the last top still had the λ of the pass before, and yours "
+                    "was added: overwrite it"),
             Mistake("diffs_cleared", weight * dw, "the diffs of the pass before are gone. Backward adds to the diffs "
                     "of weights; they are cleared by whoever takes the step."),
             Mistake("dy_not_taken", total - weight * dw + dw, "λ is 2.5 here: write the argument into the diff of the "

@@ -17,6 +17,9 @@ P, S, B = 3.0, 0.8, 0.3  # of the Power layer in a residual block
 # --- Split --------------------------------------------------------------------------------------------------------
 
 
+TWO_ALONE = "that is the sum of two tops, and there may be more"
+
+
 def _split(my: Student, draw: Draw, tops: int) -> tuple[Run, np.ndarray, list[np.ndarray]]:
     """Return a Split with this many tops, x, and a dy for each top."""
     x = draw.numbers(*draw.sizes(3))
@@ -69,7 +72,10 @@ def check_split_backward(my: Student, draw: Draw) -> None:
             Mistake("last_reader_wins", dys[-1], "that is the diff of the last top: each one has overwritten those "
                     "before. Add them up first."),
             Mistake("first_top_alone", dys[0], "that is the diff of the first top: all ways from x to the loss count"),
-            Mistake("two_tops_alone", sum(dys[:2]), "that is the sum of two tops, and there may be more"),
+            Mistake("two_tops_alone", sum(dys[:2]), TWO_ALONE),
+            Mistake("two_tops_alone", dys[0] + dys[-1], TWO_ALONE),
+            Mistake("sum_over_numbers", np.full_like(dx, dx.sum()), "each number of x has a sum of its own: add the "
+                    "arrays, and not the numbers in them"),
             Mistake("mean_of_tops", dx / tops, "a sum, not a mean: where x moves, every copy of it moves"),
             Mistake("data_for_diff", tops * x, "that is the sum of the tops' data: take their diffs"),
             Mistake("product", np.prod(dys, axis=0), "a sum, not a product: the ways lie side by side"),
@@ -137,6 +143,8 @@ def check_eltwise_backward(my: Student, draw: Draw) -> None:
                 Mistake("coeff_not_in_slope", dy, "y contains c[i] · x[i], so its slope at x[i] is c[i]"),
                 Mistake("divided_among_bottoms", c[i] * dy / bottoms, "each bottom gets the whole of dy: nothing is "
                         "divided"),
+                Mistake("data_for_diff", c[i] * run.top[0].data, "that is c[i] · y: take the diff of the top, not its "
+                        "data"),
                 Mistake("slope_of_a_product", dy * others, "that is the slope of a product"),
                 Mistake("times_x", c[i] * dy * xs[i], "x[i] has no part in the slope of a sum"),
                 *layer_checks.known_of_dx(c[i] * dy)])
@@ -198,6 +206,8 @@ def check_block_forward(my: Student, draw: Draw) -> None:
         Mistake("shortcut_alone", x, "that is x: f(x) is missing"),
         Mistake("shortcut_behind_f", 2 * f, "both bottoms of Eltwise come from f; one must be a top of the Split"),
         Mistake("f_has_not_run", 2 * x, "both bottoms of Eltwise are x; one must be the top of f"),
+        Mistake("forward_in_backward_order", x + B ** P, "Eltwise has read blobs that were not written yet: forward "
+                "begins with the Split"),
         Mistake("subtracted", x - f, "f(x) is added")])
 
 

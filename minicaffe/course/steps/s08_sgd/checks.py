@@ -34,7 +34,9 @@ def check_rate(my: Student, draw: Draw) -> None:
     expect(solver.iteration == 0, f"{called}.iteration", solver.iteration, 0, "iteration_at_first",
            "no step was taken so far")
     solver.iteration = STEPSIZE
-    first, second = float(solver.rate()), float(solver.rate())
+    first, second = solver.rate(), solver.rate()
+    expect(first is not None, f"{called}; rate()", None, "a number", "no_return", "a function without `return` gives "
+           "None")
     expect(first == second, f"{called}; iteration = {STEPSIZE}; rate() twice", f"{first:.6g}, then {second:.6g}",
            "the same twice", "rate_compounds", "rate() has changed the solver. Compute the rate anew from lr and "
            "iteration, and leave both as they are.")
@@ -150,7 +152,10 @@ class _Problem:
 
     def run(self, order: str, batches: list[tuple[np.ndarray, np.ndarray]] | None = None,
             left: float = LEFT) -> tuple[np.ndarray, list[float]]:
-        """Return w and the losses where c(lear), f(orward), b(ackward) and s(tep) run in this order for each batch."""
+        """Return w and the losses where c(lear), f(orward), b(ackward) and s(tep) run in this order for each batch.
+
+        'B' is a backward that begins with the loss.
+        """
         w, b, losses = self.w.copy(), self.b.copy(), []
         dw, db = np.full_like(w, left), np.full_like(b, left)
         for i, (x, t) in enumerate(self.batches if batches is None else batches):
@@ -161,8 +166,9 @@ class _Problem:
                 elif what == "f":
                     p = 1 / (1 + np.exp(-(x @ w.T + b)))
                     loss = float(-(t * np.log(p) + (1 - t) * np.log(1 - p)).sum() / len(x))
-                elif what == "b":
-                    dw, db = dw + (p - t).T @ x / len(x), db + (p - t).sum(0) / len(x)
+                elif what in "bB":
+                    scale = loss if what == "B" else 1.0
+                    dw, db = dw + scale * (p - t).T @ x / len(x), db + scale * (p - t).sum(0) / len(x)
                 else:
                     w, b = w - rate * dw, b - rate * db
             losses.append(loss)
@@ -200,6 +206,10 @@ def check_trained_weights(my: Student, draw: Draw) -> None:
                 "batch"),
         Mistake("one_step_for_all", problem.one_step(), "all gradients were added up, and one step was taken: take a "
                 "step for each batch"),
+        Mistake("loss_for_weight", problem.run("cfBs")[0], "backward has begun with the loss. It begins with the "
+                "loss's weight, which is 1: net.backward()"),
+        Mistake("one_batch_alone", problem.run("cfbs", [first])[0], "one batch was trained on, the first one. Is the "
+                "`return` inside of the loop?"),
         Mistake("first_batch_alone", problem.run("cfbs", [first] * len(problem.batches))[0], "each step has taken the "
                 "first batch"),
         Mistake("set_up_again", 0 * right, "setup has made new weights: the net is set up already")])
@@ -220,6 +230,7 @@ def check_losses(my: Student, draw: Draw) -> None:
                 "returned before backward"),
         Mistake("last_loss_alone", right[-1], "return a list with the loss of each batch"),
         Mistake("sum_of_losses", sum(right), "return a list with the loss of each batch"),
+        Mistake("sum_of_losses", np.cumsum(right), "each loss stands for itself: add none to the next one"),
         Mistake("mean_of_losses", float(np.mean(right)), "return a list with the loss of each batch")])
     expect(isinstance(got, list) and all(isinstance(loss, float) for loss in got), CALLED,
            f"{type(got).__name__} of {', '.join(sorted({type(loss).__name__ for loss in got}))}", "a list of floats",

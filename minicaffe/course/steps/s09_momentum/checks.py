@@ -50,6 +50,8 @@ class _Case:
                 v = M * v + g
             elif rule == "dampened":
                 v = M * v + (1 - M) * rate * g
+            elif rule == "1 - m":
+                v = (1 - M) * v + rate * g
             elif rule == "all of v":
                 v = v + rate * g
             elif rule == "rate for both":
@@ -77,6 +79,8 @@ def check_history(my: Student, draw: Draw) -> None:
            "velocity_for_each_blob", "each blob of params has a velocity of its own")
     for i, (v, w) in enumerate(zip(history, case.w, strict=True)):
         compare(f"{MADE}.history[{i}]", v, 0 * w, [
+            Mistake("velocity_for_each_blob", 0 * case.w[0], "that is an array for params[0], several times: each "
+                    "blob of params has a velocity of its own shape"),
             Mistake("begins_with_the_weights", w, "before the first step nothing moves: the velocity is 0"),
             Mistake("one_number_for_all", 0.0, "each number of w has a velocity of its own: an array of the shape of "
                     "w")])
@@ -137,6 +141,15 @@ AHEAD = "the step looks ahead, which is Nesterov's rule. Here the step is v itse
 DAMPENED = "v is no mean: the new gradient counts whole, and not times 1 − momentum"
 
 
+def _fixed(case: _Case) -> tuple[str, str, str]:
+    """Return name, rule and hint of the mistake by which all steps have one rate."""
+    if case.solver.iteration == 0:
+        return "not_counted", "fixed rate", "all steps have the rate lr: count each step in iteration"
+    if case.solver.gamma != GAMMA:
+        return "policy_lost", "fixed rate", "all steps have the rate lr: hand gamma and stepsize on to SGD's __init__"
+    return "rate_not_asked", "fixed rate", "all steps have the rate lr: take the rate that rate() returns"
+
+
 def check_momentum(my: Student, draw: Draw) -> None:
     """Each step keeps the part momentum of the velocity before, while the rate falls."""
     case = _Case(my, draw, falling=True)
@@ -159,11 +172,12 @@ def check_momentum(my: Student, draw: Draw) -> None:
             wrong("rate_for_the_velocity", "rate for both", "the old velocity has its rate already: the rate is for "
                   "the gradient alone"),
             wrong("momentum_is_one", "all of v", "the whole of the old velocity is kept: multiply it by momentum"),
+            wrong("momentum_reversed", "1 - m", "momentum says how much of the old velocity is kept, not how much is "
+                  "lost"),
             wrong("dampened", "dampened", DAMPENED),
             wrong("nesterov", "nesterov", AHEAD),
             wrong("decay_outside", "decay outside", "decay is not in the velocity: add it to dw, before v is computed"),
-            wrong("not_counted" if case.solver.iteration == 0 else "rate_not_asked", "fixed rate",
-                  "all steps have the rate lr: ask rate(), and count each step in iteration"),
+            wrong(*_fixed(case)),
             wrong("counted_before_the_step", "counted first", "the rate falls one step too early: count the step when "
                   "it is done"),
             wrong("steps_counted", "counted each", ONCE), wrong("steps_counted", "asked and counted each", ONCE)])
