@@ -22,14 +22,15 @@ class Case:
                out: z_sum_0_split_0 -> p
                loss: z_sum_0_split_1 t -> L"""
 
-    def __init__(self, my: Student, draw: Draw, loss_weight: str = "") -> None:
+    def __init__(self, my: Student, draw: Draw, loss_weight: str = "", of_a: str = "") -> None:
+        """Make the net. `loss_weight` is text for the layer loss, and `of_a` for the layer a."""
         N, D, H, K = self.sizes = draw.sizes(4, high=5)
         self.text = f"""
 layer {{ name: "data" type: "Input" top: "x" top: "t"
   input_param {{ shape {{ dim: {N} dim: {D} }} shape {{ dim: {N} dim: {K} }} }} }}
 layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "h" inner_product_param {{ num_output: {H} }} }}
 layer {{ name: "act" type: "ReLU" bottom: "h" top: "h" }}
-layer {{ name: "a" type: "InnerProduct" bottom: "h" top: "a" inner_product_param {{ num_output: {K} }} }}
+layer {{ name: "a" type: "InnerProduct" bottom: "h" top: "a" {of_a} inner_product_param {{ num_output: {K} }} }}
 layer {{ name: "b" type: "InnerProduct" bottom: "h" top: "b"
   inner_product_param {{ num_output: {K} bias_term: false }} }}
 layer {{ name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "z" eltwise_param {{ coeff: 0.5 coeff: -2 }} }}

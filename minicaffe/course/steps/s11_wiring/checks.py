@@ -189,7 +189,7 @@ def check_wiring(my: Student, draw: Draw) -> None:
 def check_shapes(my: Student, draw: Draw) -> None:
     """Layers are set up and reshaped one after the other, so all shapes are there at once."""
     case = Case(my, draw)
-    N, D, H, K = case.sizes
+    _, D, H, K = case.sizes
     shapes = [tuple(blob.shape) for blob in case.net.params]
     right = [w.shape for w in case.weights]
     expect(shapes != [(H, D), (H,), (K, 1), (K,), (K, 1)], "the shapes of net.params", shapes, right,
