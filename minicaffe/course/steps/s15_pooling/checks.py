@@ -293,9 +293,9 @@ def check_ave_backward(my: Student, draw: Draw) -> None:
     for stride, pad in (((2, 3), (0, 0)), ((2, 1), (1, 1))):
         case = _Case(my, draw, "AVE", stride=stride, pad=pad)
         case.backward([
-            Mistake("always_divided_by_the_kernel", case.spread(lambda seen, a: np.full(seen.shape, 1 / AREA), case.dy),
+            Mistake("always_divided_by_the_kernel", case.spread(lambda seen, a: _mean(seen, AREA), case.dy),
                     "backward divides by the same a as forward does, which is less than kh · kw at the end"),
-            Mistake("padding_not_counted", case.spread(lambda seen, a: np.full(seen.shape, 1 / seen[0, 0].size), case.dy),
+            Mistake("padding_not_counted", case.spread(lambda seen, a: _mean(seen, seen[0, 0].size), case.dy),
                     "backward divides by the same a as forward does, which counts places in the padding, too"),
             Mistake("max_for_mean", case.spread(_first, case.dy), "that is the gradient of MAX")], _mean)
 
