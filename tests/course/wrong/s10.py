@@ -24,6 +24,10 @@ WRONG = [
     Variant("tokens without quotes", FILE, 'Token(piece["token"], line)', 'Token(piece["token"].strip("\\"\'"), line)',
             "quotes_dropped"),
     Variant("bool of a word", FILE, 'return word == "true"', "return bool(word)", "false_is_true"),
+    Variant("true stays a word", FILE, '    if word in ("true", "false"):', '    if word in ("True", "False"):',
+            "word_kept"),
+    Variant("True for true", FILE, 'return word == "true"', 'return word == "True"', "true_is_false"),
+    Variant("the last quote stays", FILE, ESCAPED, ESCAPED.replace("[1:-1]", "[1:]"), "one_quote_kept"),
     Variant("every number is a float", FILE, "for kind in (int, float):", "for kind in (float,):", "number_kind"),
     Variant("quotes are taken off first", FILE, ESCAPED, ESCAPED.replace("return", "word ="), "quoted_number"),
     Variant("backslashes stay", FILE, ESCAPED, "return word[1:-1]", "escapes_kept"),
@@ -34,6 +38,7 @@ WRONG = [
 fields[name.text] = content if name.text not in fields else [
             *(fields[name.text] if isinstance(fields[name.text], list) else [fields[name.text]]), content]""",
             "single_value_without_list"),
+    Variant("values are lost", FILE, APPEND, "fields.get(name.text, []).append(content)", "nothing_kept"),
     Variant("tokens for values", FILE, "content = value(sign.text)", "content = sign.text", "values_not_read"),
     Variant("one dict for all messages", FILE, '''opening):
     """Read fields from token `at` on, to the end of the message whose brace is `opening`, or of the text."""
@@ -59,6 +64,8 @@ fields[name.text] = content if name.text not in fields else [
     Variant("the line of the name for all errors", FILE, 'ValueError(f"line {sign.line}: {name.text} has no',
             'ValueError(f"line {name.line}: {name.text} has no', "error_in_another_line"),
     Variant("a string over several lines", FILE, STRING, STRING.replace(r"\n", ""), "string_without_end"),
+    Variant("a string in single quotes over several lines", FILE, SINGLE, SINGLE.replace(r"\n", ""),
+            "string_without_end"),
     Variant("a string as a name", FILE, r'r"[A-Za-z_]\w*"', r'''r"[\"A-Za-z_][\w\"]*"''', "string_as_name"),
     Variant("one gives the list", FILE, "return values[0]", "return values", "list_for_value"),
     Variant("or for the default", FILE, "return values[0]", "return values[0] or default", "false_is_missing"),

@@ -18,6 +18,7 @@ TOTAL = "weight * blob.data.sum() for blob, weight in zip(top, weights, strict=T
 WRONG = [
     Variant("y is never negative", RELU, "(top[0].data > 0)", "(top[0].data >= 0)", "slope_is_one"),
     Variant("the slope at 0", RELU, "(top[0].data > 0)", "(bottom[0].data >= 0)", "slope_at_zero"),
+    Variant("the diff of the bottom for dy", RELU, "= top[0].diff", "= bottom[0].diff", "diff_of_the_bottom"),
     Variant("the sign of dy", RELU, DX, "bottom[0].diff[...] = np.maximum(top[0].diff, 0)", "relu_of_dy"),
     Variant("one maximum of all numbers", RELU, Y, "top[0].data[...] = max(bottom[0].data.max(), 0)", "largest_of_all"),
     Variant("the top is cleared first", RELU, Y, """y, x = top[0].data, bottom[0].data
@@ -49,6 +50,9 @@ WRONG = [
 """,
             "    result += [split for _, several in sorted(splits.items()) for _, split in sorted(several.items())]\n",
             "split_at_the_end"),
+    Variant("the Split is not in the list", SPLITS, """\
+        result += [split for _, split in sorted(splits.get(i, {}).items())]
+""", "", "split_not_in_list"),
     Variant("the number of the top is 0", SPLITS, 'f"{blob}_{maker}_{k}_split"', 'f"{blob}_{maker}_0_split"',
             "number_of_top"),
     Variant("layers are counted", SPLITS, "            readers.setdefault(latest[name], []).append((i, j))",
@@ -90,6 +94,7 @@ WRONG = [
     Variant("every type works in place", NET, "                if type_name not in IN_PLACE:", "                "
             "if False:", "in_place_not_refused"),
     Variant("the loss without λ", NET, TOTAL, TOTAL.replace("weight * ", ""), "loss_without_weight"),
+    Variant("the last loss alone", NET, "total += sum", "total = sum", "one_loss_alone"),
     Variant("all tops are added", NET, TOTAL, TOTAL.replace("weight * ", "").replace(" if weight", ""),
             "all_tops_added"),
     Variant("the array for its sum", NET, TOTAL, TOTAL.replace(".sum()", ""), "array_for_number"),

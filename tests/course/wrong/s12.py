@@ -25,6 +25,12 @@ WRONG = [
             "propagate_down.append([runs[-1]] * len(behind))\n", "flags_as_runs"),
     Variant("layers run for their weights alone", FILE, RUNS, RUNS.replace("any(behind) or ", ""),
             "runs_for_its_weights_alone"),
+    Variant("no top is noted", FILE, '            wanted.update(definition.get("top", []))\n', "            pass\n",
+            "tops_not_noted"),
+    Variant("the bottoms are noted", FILE, 'wanted.update(definition.get("top", []))', 'wanted.update(definition.get('
+            '"bottom", []))', "tops_not_noted"),
+    Variant("all of no bottoms", FILE, RUNS, RUNS.replace("any(behind)", "all(behind)"), "all_of_nothing"),
+    Variant("all of no blobs", FILE, RUNS, RUNS.replace("any(learns", "all(learns"), "all_of_nothing"),
     Variant("frozen layers hand nothing on", FILE, "        if runs[-1]:", "        if any(learns(definition, "
             "len(layer.blobs))):", "not_passed_on"),
     Variant("layers with blobs learn", FILE, RUNS, RUNS.replace("any(learns(definition, len(layer.blobs)))",
@@ -46,6 +52,7 @@ WRONG = [
             "flags_decide_runs"),
     Variant("a flag for each layer", FILE, FLAGS, "propagate_down.append(any(behind))", "no_pair"),
     Variant("losses alone run", FILE, REACHED, "any(net.loss_weights[i])", "nothing_under_losses"),
+    Variant("a λ and a gradient from above", FILE, REACHED, REACHED.replace(" or ", " and "), "both_asked"),
     Variant("the second sweep from the front", FILE, "in reversed(range(len(runs)))", "in range(len(runs))",
             "nothing_under_losses"),
     Variant("layers that do not run keep their flags", FILE, IDLE, "            runs[i] = False\n" + ARRIVES.replace(

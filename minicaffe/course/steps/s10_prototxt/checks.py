@@ -198,12 +198,17 @@ def check_values(my: Student, draw: Draw) -> None:
             raise Wrong(called, repr(got), repr(right), "number_kind", "a number without a point or an exponent is an "
                         "int: sizes of shapes must be such")
         _match(called, got, right, [
-            Mistake("false_is_true", True, "bool('false') is True, as it is for every string that is not empty: "
-                    "compare the word itself") if right is False else Mistake("word_kept", word, _KEPT[type(right)]),
-            *([Mistake("quoted_number", type(read)(read), "in quotes it is a string: look for quotes first")
-               for read in (a, True)] if word[0] in "\"'" else []),
+            Mistake("word_kept", word, _KEPT[type(right)]),
+            *([Mistake("false_is_true", True, "bool('false') is True, as it is for every string that is not empty: "
+                       "compare the word itself"),
+               Mistake("true_is_false", False, "the words are true and false, in small letters")]
+              if isinstance(right, bool) else []),
+            *([Mistake("quoted_number", read, "in quotes it is a string: look for quotes first") for read in (a, True)]
+              if word[0] in "\"'" else []),
             Mistake("quotes_within_lost", right.replace('"', "") if isinstance(right, str) else None, "only the first "
                     "and the last quote are taken off"),
+            Mistake("one_quote_kept", f"{right}{word[-1]}", "both quotes are taken off, also the last one"),
+            Mistake("one_quote_kept", f"{word[0]}{right}", "both quotes are taken off, also the first one"),
             Mistake("escapes_kept", word[1:-1], "a backslash is no part of the string: \\\" means the quote, \\n a "
                     "line end"),
             Mistake("backslash_twice", _one_after_the_other(word[1:-1]), "two backslashes are one backslash, and the n "
@@ -237,6 +242,7 @@ def _parse(my: Student, text: str, right: Any, mistakes: Sequence[Mistake] = (),
 def _mistakes_of_any(right: Any) -> list[Mistake]:
     """Return the mistakes of any tree of fields."""
     return [
+        Mistake("nothing_kept", {}, "the dict is empty: each value is added to the list of its name"),
         Mistake("last_value_wins", _changed(right, lambda values: values[-1:]), "the value before is gone. A name may "
                 "stand several times: add to its list."),
         Mistake("last_value_wins", _changed(right, lambda values: values[-1]), "the value before is gone. A name may "
@@ -317,6 +323,7 @@ def check_errors(my: Student, draw: Draw) -> None:
             (f"dim: {a}\n{{ pad: {b} }}", 2, "message_without_name", "a field begins with a name, and a message has "
              "one, too"),
             (f'dim: {a}\n"pad": {b}', 2, "string_as_name", "a name has no quotes"),
+            (f"dim: {a}\ntop: 'x\nbottom: 'y'", 2, "string_without_end", "the string has no second quote in its line"),
             (f'dim: {a}\ntop: "x\nbottom: "y"', 2, "string_without_end", "the string has no second quote in its line. "
              "Where it goes on to the next quote, it swallows the fields between.")):
         called = f"parse({text!r})"

@@ -42,6 +42,8 @@ def check_relu(my: Student, draw: Draw) -> None:
                 "it. y is never negative, so y ≥ 0 is true everywhere: ask for y > 0."),
         Mistake("no_dy", 1.0 * (x > 0), "that is the slope. Multiply it by dy."),
         Mistake("relu_of_dy", np.maximum(dy, 0), "it is y that says where dy passes, and not the sign of dy"),
+        Mistake("diff_of_the_bottom", GARBAGE * (x > 0), "dy is the diff of the top. What stands in the diff of the "
+                "bottom does not count."),
         Mistake("times_y", dy * y, "the slope is 1 where y > 0, and not y"),
         *layer_checks.known_of_dx(dx)])
     layer_checks.backward_writes_dx_alone(run, dy)
@@ -272,12 +274,16 @@ def check_forward(my: Student, draw: Draw) -> None:
             Mistake("sum_is_zero", 0.0, "the result is Σ λ · L over all tops")])
     net = my.net.Net(my.prototxt.parse("""
 layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 3 } } }
-layer { name: "act" type: "Power" bottom: "x" top: "y" power_param { shift: 1 } loss_weight: 2 }
+layer { name: "one" type: "Power" bottom: "x" top: "y" power_param { shift: 1 } loss_weight: 2 }
+layer { name: "two" type: "Power" bottom: "y" top: "z" power_param { shift: 3 } loss_weight: 0.5 }
+layer { name: "out" type: "Sigmoid" bottom: "z" top: "p" }
 """))
-    compare("net.forward() of a net whose last layer makes y = [1, 1, 1], with loss_weight: 2", net.forward(), 6.0, [
-        Mistake("first_number_alone", 2.0, "L is the sum of all numbers of the top"),
-        Mistake("array_for_number", [2.0, 2.0, 2.0], "L is the sum of all numbers of the top"),
-        Mistake("losses_alone", 0.0, "any layer may have a loss_weight, whatever its type")])
+    compare("net.forward() of a net with y = [1, 1, 1], loss_weight: 2, and z = [4, 4, 4], loss_weight: 0.5",
+            net.forward(), 12.0, [
+        Mistake("first_number_alone", 4.0, "L is the sum of all numbers of the top"),
+        Mistake("array_for_number", [4.0, 4.0, 4.0], "L is the sum of all numbers of the top"),
+        *(Mistake("one_loss_alone", one, "the result is the sum over all tops: add to it, layer by layer")
+          for one in (6.0, 0.0))])
 
 
 def check_backward(my: Student, draw: Draw) -> None:

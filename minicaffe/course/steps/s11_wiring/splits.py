@@ -95,6 +95,8 @@ def of_first_tops(my: Student) -> None:
         ("readers_keep_x", right.replace("one Sigmoid: {x_data_0}_0", "one Sigmoid: x").replace(
             "two Power: {x_data_0}_1", "two Power: x"), "the Split is there, but the readers still read x: their "
          "bottoms become the tops of the Split"),
+        ("split_not_in_list", right.replace("               {x_data_0} Split: x -> {x_data_0}_0 {x_data_0}_1\n", ""),
+         "the readers read the tops of a Split, which is not in the list itself"),
         ("order_of_readers", right.replace("one Sigmoid: {x_data_0}_0", "one Sigmoid: {x_data_0}_1").replace(
             "two Power: {x_data_0}_1", "two Power: {x_data_0}_0"), "the readers take the tops in their order"),
         ("split_before_its_layer", _moved(right, 1, 0), "the Split reads x, so it stands behind the layer that makes "

@@ -18,6 +18,10 @@ class Broken(NamedTuple):
 
 FIRST = [
     Broken("no_params_asked", "no layer runs: begin with what learns. A layer with a blob that learns runs."),
+    Broken("tops_not_noted", "a blob is wanted if it is a top of a layer that runs: note its tops, and not its "
+           "bottoms"),
+    Broken("all_of_nothing", "all([]) is True in Python: a layer such as data, without bottoms and blobs, would run. "
+           "One is enough, and one must be there: any."),
     Broken("flags_as_runs", "that a layer runs does not mean that its bottoms get a diff: the first layer runs for its "
            "weights, and nobody needs the diff of the data. Each bottom has a flag of its own."),
     Broken("runs_for_its_weights_alone", "a layer without anything that learns runs too, if one of its bottoms is "
@@ -40,6 +44,7 @@ SECOND = [
     Broken("nothing_taken_away", "no loss depends on what this layer makes, so no gradient arrives there"),
     Broken("nothing_under_losses", "a gradient arrives at the bottoms of a loss, and goes on from there to the layers "
            "under it. Go from the last layer to the first, so that you know what arrives at the tops."),
+    Broken("both_asked", "one is enough: a λ at one of the tops, or a gradient that comes from above"),
     Broken("flags_kept", "a layer that does not run gives no diffs, so all its flags are False"),
     Broken("type_for_weight", "it is λ in net.loss_weights that makes a loss, and not the type: a loss with λ = 0 has "
            "no gradient, and any layer may have a λ"),
@@ -85,10 +90,12 @@ def first_sweep(net: Any, broken: str = "") -> Plan:
         given = definition.get("propagate_down")
         if broken == "frozen_counts":
             own = [True for _ in own]
-        has_own = any(own) if broken not in ("one_frozen_blob_freezes_all", "first_blob_alone") else (
-            bool(own) and (all(own) if broken == "one_frozen_blob_freezes_all" else own[0]))
-        below = (bool(behind) and all(behind)) if broken == "all_bottoms_asked" else any(
-            behind[:1] if broken == "first_bottom_alone" else behind)
+        has_own = any(own[:1] if broken == "first_blob_alone" else own)
+        if broken == "one_frozen_blob_freezes_all":
+            has_own = bool(own) and all(own)
+        below = any(behind[:1] if broken == "first_bottom_alone" else behind)
+        if broken in ("all_bottoms_asked", "all_of_nothing"):
+            below = all(behind) and (bool(behind) or broken == "all_of_nothing")
         if broken == "flags_decide_runs" and given:
             below = any(given)
         runs.append((has_own and broken != "no_params_asked") or (below and broken != "runs_for_its_weights_alone"))
@@ -97,7 +104,7 @@ def first_sweep(net: Any, broken: str = "") -> Plan:
             flags[-1] = [a and b for a, b in zip(given, behind, strict=True)]
         elif given and broken != "propagate_down_not_read":
             flags[-1] = list(given)
-        if has_own if broken == "not_passed_on" else runs[-1]:
+        if (has_own if broken == "not_passed_on" else runs[-1]) and broken != "tops_not_noted":
             wanted.update(definition.get("top", []))
     return runs, flags
 
@@ -117,6 +124,8 @@ def second_sweep(net: Any, broken: str = "") -> Plan:
         below_loss = bool(tops) and all(at_tops) if broken == "all_tops_asked" else any(at_tops)
         reached = any(weights[:1] if broken == "first_weight_alone" else weights) or (
             below_loss and broken != "nothing_under_losses")
+        if broken == "both_asked":
+            reached = any(weights) and below_loss
         if broken not in ("names_in_place", "tops_taken_out_too_late"):
             arrives -= set(tops)
         runs[i] = reached and (runs[i] or broken == "first_sweep_forgotten")
