@@ -26,7 +26,8 @@ class Training:
             self.order, self.place = self.rng.permutation(len(self.x)), 0
         rows = self.order[self.place:self.place + self.size]
         self.place += self.size
-        self.solver.clear_diffs()
+        for blob in self.net.params:
+            blob.clear_diff()
         loss = float(self.net.forward(self.x[rows], self.t[rows]))
         self.net.backward()
         self.solver.step()

@@ -29,7 +29,8 @@ class ScaleLayer(Layer):
         self.blobs = [Blob((bottom[0].shape[1],))]
 
     def reshape(self, bottom, top):
-        top[0].reshape(bottom[0].shape)
+        x, y = bottom[0], top[0]
+        y.reshape(x.shape)
 
     def forward(self, bottom, top):
         x = bottom[0].data
@@ -40,7 +41,8 @@ class SoftmaxLayer(Layer):
     """Make probabilities of the scores of the channels: y[c] = exp(x[c]) / Σ exp(x[k]) over k."""
 
     def reshape(self, bottom, top):
-        top[0].reshape(bottom[0].shape)
+        x, y = bottom[0], top[0]
+        y.reshape(x.shape)
 
     def forward(self, bottom, top):
         x = bottom[0].data
