@@ -10,9 +10,9 @@ AREA = "            area *= end - begin"
 END = "            end = min(begin + k, n + p)\n"
 MAX = "y[:, :, oy, ox] = seen.max(axis=(2, 3))"
 AVE = "y[:, :, oy, ox] = seen.sum(axis=(2, 3)) / area"
-CHOICE = "                m = np.unravel_index(seen.argmax(), seen.shape)\n"
-SHARE = "                share[m] += dy[n, c, oy, ox]\n"
-MEAN = "                share += dy[n, c, oy, ox] / area"
+CHOICE = "                m = np.unravel_index(seen[n, c].argmax(), seen.shape[2:])\n"
+SHARE = "                share[n, c][m] += dy[n, c, oy, ox]\n"
+MEAN = "                share += dy[:, :, oy, ox, None, None] / area"
 CLEAR = "        dx[...] = 0\n"
 WRONG = [
     Variant("the size of a convolution", FILE, UP, "    windows = (size + 2 * pad - kernel) // stride + 1\n",
@@ -47,26 +47,27 @@ WRONG = [
     Variant("a window ends at H", FILE, END, "            end = min(begin + k, n)\n", "padding_behind_not_counted"),
     Variant("the sum", FILE, AVE, "y[:, :, oy, ox] = seen.sum(axis=(2, 3))", "sum_for_mean"),
     Variant("forward adds to the top", FILE, AVE, "y[:, :, oy, ox] += seen.sum(axis=(2, 3)) / area", "added_to_top"),
-    Variant("all of the largest get dy", FILE, CHOICE, "                m = seen == seen.max()\n",
+    Variant("all of the largest get dy", FILE, CHOICE, "                m = seen[n, c] == seen[n, c].max()\n",
             "all_of_the_largest"),
-    Variant("the largest share dy", FILE, CHOICE + SHARE, "                m = seen == seen.max()\n"
-            "                share[m] += dy[n, c, oy, ox] / m.sum()\n", "shared_among_the_largest"),
-    Variant("the last of the largest", FILE, CHOICE, "                m = np.unravel_index(seen.size - 1 - seen.ravel()"
-            "[::-1].argmax(), seen.shape)\n", "last_of_the_largest"),
-    Variant("the first column by column", FILE, CHOICE, "                m = np.unravel_index(seen.T.argmax(), "
-            "seen.T.shape)[::-1]\n", "column_by_column"),
+    Variant("the largest share dy", FILE, CHOICE + SHARE, "                m = seen[n, c] == seen[n, c].max()\n"
+            "                share[n, c][m] += dy[n, c, oy, ox] / m.sum()\n", "shared_among_the_largest"),
+    Variant("the last of the largest", FILE, CHOICE, "                m = np.unravel_index(seen[n, c].size - 1 - "
+            "seen[n, c].ravel()[::-1].argmax(), seen.shape[2:])\n", "last_of_the_largest"),
+    Variant("the first column by column", FILE, CHOICE, "                m = np.unravel_index(seen[n, c].T.argmax(), "
+            "seen[n, c].T.shape)[::-1]\n", "column_by_column"),
     Variant("dx of the last window", FILE, SHARE, SHARE.replace("+=", "="), "last_window_alone"),
     Variant("dx of the last window, AVE", FILE, MEAN, MEAN.replace("+=", "[...] ="), "last_window_alone"),
     Variant("dx does not begin at 0", FILE, CLEAR, "", "bottom_diff_added"),
-    Variant("all pixels of the window get dy", FILE, SHARE, "                share += dy[n, c, oy, ox]\n",
+    Variant("all pixels of the window get dy", FILE, SHARE, "                share[n, c] += dy[n, c, oy, ox]\n",
             "whole_window_gets_dy"),
-    Variant("dy times the pixel", FILE, SHARE, "                share[m] += dy[n, c, oy, ox] * seen[m]\n",
+    Variant("dy times the pixel", FILE, SHARE, "                share[n, c][m] += dy[n, c, oy, ox] * seen[n, c][m]\n",
             "slope_is_the_pixel"),
-    Variant("dy is not divided", FILE, MEAN, "                share += dy[n, c, oy, ox]", "whole_window_gets_dy"),
-    Variant("dy by the size of the kernel", FILE, MEAN, "                share += dy[n, c, oy, ox] / (self.kernel[0] * "
-            "self.kernel[1])", "always_divided_by_the_kernel"),
-    Variant("dy by the pixels of the image", FILE, MEAN, "                share += dy[n, c, oy, ox] / seen.size",
-            "padding_not_counted"),
+    Variant("dy is not divided", FILE, MEAN, "                share += dy[:, :, oy, ox, None, None]",
+            "whole_window_gets_dy"),
+    Variant("dy by the size of the kernel", FILE, MEAN, "                share += dy[:, :, oy, ox, None, None] / "
+            "(self.kernel[0] * self.kernel[1])", "always_divided_by_the_kernel"),
+    Variant("dy by the pixels of the image", FILE, MEAN, "                share += dy[:, :, oy, ox, None, None] / "
+            "seen[0, 0].size", "padding_not_counted"),
     Variant("the data of the top for its diff", FILE, "x, dy, dx = bottom[0].data, top[0].diff, bottom[0].diff",
             "x, dy, dx = bottom[0].data, top[0].data, bottom[0].diff", "data_for_diff"),
     Variant("propagate_down is ignored", FILE, "        if not propagate_down[0]:\n            return\n", "",

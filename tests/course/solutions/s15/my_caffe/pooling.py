@@ -66,14 +66,15 @@ class PoolingLayer(Layer):
             return
         x, dy, dx = bottom[0].data, top[0].diff, bottom[0].diff
         dx[...] = 0
-        for n, c, oy, ox in np.ndindex(dy.shape):
+        for oy, ox in np.ndindex(dy.shape[2:]):
             rows, columns, area = self.window(oy, ox, x.shape[2:])
-            seen, share = x[n, c, rows, columns], dx[n, c, rows, columns]
-            if self.pool == "MAX":
-                m = np.unravel_index(seen.argmax(), seen.shape)
-                share[m] += dy[n, c, oy, ox]
-            else:
-                share += dy[n, c, oy, ox] / area
+            seen, share = x[:, :, rows, columns], dx[:, :, rows, columns]
+            if self.pool == "AVE":
+                share += dy[:, :, oy, ox, None, None] / area
+                continue
+            for n, c in np.ndindex(dy.shape[:2]):
+                m = np.unravel_index(seen[n, c].argmax(), seen.shape[2:])
+                share[n, c][m] += dy[n, c, oy, ox]
 
     def window(self, oy, ox, size):
         """Return the rows and columns of the image in this window, and the number of its places."""
