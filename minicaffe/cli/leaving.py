@@ -19,6 +19,7 @@ from minicaffe.io.sniff import describe, sniff
 from minicaffe.io.weights import SUFFIXES as WEIGHT_SUFFIXES
 from minicaffe.log import silent
 from minicaffe.net import Net, location
+from minicaffe.net.copy_weights import LEARN_ANEW
 from minicaffe.passes import deploy as deploying
 from minicaffe.proto import TEST, NetParameter
 
@@ -133,7 +134,13 @@ def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
         if outputs:
             definition = _ended_at(outputs, definition, remarks)
         batch, larger = _batch_of(definition, args, remarks) if free else (0, None)
-        net = _net(definition, batch, weights=args.source or (), allow_python=not args.no_python)
+        try:
+            net = _net(definition, batch, weights=args.source or (), allow_python=not args.no_python)
+        except DataError as error:
+            if error.hint == LEARN_ANEW:
+                error.hint = "without --shape the net has the sizes of its definition" if args.shape else \
+                             "are these the weights of this net?"
+            raise
         require_weights(net, args.source)
         if not args.source and any(layer.blobs for layer in net.layers):
             raise DataError(f"{args.target} needs the weights of this net too", hint=usage_of(args))

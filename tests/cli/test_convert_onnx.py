@@ -537,6 +537,19 @@ def test_weights_of_another_net(capsys):
     assert "the weights of 'f' are in none of the files w.bin" in refused(capsys, "net.prototxt", "w.bin", "out.onnx")
 
 
+@pytest.mark.parametrize(("flags", "cure"), [
+    ([], "are these the weights of this net?"),
+    (["--shape", "4"], "without --shape the net has the sizes of its definition")])
+def test_weights_of_other_sizes(capsys, flags, cure):
+    """The cure is not that of a training, where a layer may be learned anew."""
+    save(DEPLOYED)
+    with open("net.prototxt", "w") as file:
+        file.write(DEPLOYED if flags else inputs(x=(5, 6)) + fully_connected("x", "f", 4))
+    said = refused(capsys, "net.prototxt", "w.bin", "out.onnx", *flags)
+    assert "the weights of layer 'f' do not fit the net" in said
+    assert said.rstrip().endswith(f"hint: {cure}")
+
+
 def test_a_net_without_an_input(capsys):
     save(DEPLOYED)
     with open("net.prototxt", "w") as file:

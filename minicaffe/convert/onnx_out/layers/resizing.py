@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minicaffe.convert.onnx_out.given import ONE_BATCH, Given, writes
-from minicaffe.convert.onnx_out.nodes import needs_fixed
+from minicaffe.convert.onnx_out.nodes import INT64, needs_fixed
 
 
 @writes("Interp")
@@ -42,7 +42,7 @@ def upsample(g: Given) -> None:
     planes = g.ints("planes", (0, 0, H * W))
     x, m = (g.node("Reshape", [value, planes]) for value in g.x)
     zeros = g.node("Expand", [g.floats("zero", 0), shape_of(g, g.x[0], [g.layer.places])])
-    filled = g.node("ScatterElements", [zeros, g.node("Cast", [m], to=7), x], axis=2)
+    filled = g.node("ScatterElements", [zeros, g.node("Cast", [m], to=INT64), x], axis=2)
     g.node("Reshape", [filled, g.ints("shape", (0, 0, *g.y_shapes[0][2:]))], g.y)
 
 
