@@ -10,7 +10,7 @@ from minicaffe.convert.onnx_out.nodes import INT64, needs_fixed
 
 @writes("Interp")
 def interp(g: Given) -> None:
-    """Resize, linear with align_corners, behind a Slice where negative padding cuts rows off."""
+    """Resize, linear with align_corners, behind a Slice where negative padding cuts rows off; Expand of one pixel."""
     needs_fixed(g, (2, 3))
     g.refuse_if({2, 3} & g.y_open[0], f"takes the size of bottom[1] {g.x_shapes[-1]}, which grows with the batch",
                 ONE_BATCH)
@@ -21,6 +21,9 @@ def interp(g: Given) -> None:
     made = g.y_shapes[0][2:]
     if made == size:
         g.pass_on(0, x)
+        return
+    if tuple(size) == (1, 1):  # one pixel is repeated; OpenCV 5.0 computes other numbers of it by Resize
+        g.node("Expand", [x, shape_of(g, x, made)], g.y)
         return
     g.node("Resize", [x, "", "", shape_of(g, x, made)], g.y, mode="linear",
            coordinate_transformation_mode="align_corners")
