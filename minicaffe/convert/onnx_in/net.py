@@ -14,7 +14,8 @@ from minicaffe.convert.onnx_in.graph import Graph
 from minicaffe.convert.onnx_in.in_place import give_back_names, put_in_place
 from minicaffe.convert.onnx_in.names import layer_names
 from minicaffe.convert.onnx_in.patterns import simplify
-from minicaffe.errors import LayerError, NetError
+from minicaffe.convert.onnx_in.reading import refuse_if_damaged
+from minicaffe.errors import LayerError, MinicaffeError, NetError
 from minicaffe.log import plural
 from minicaffe.net import Net
 from minicaffe.net.copy_weights import Stored
@@ -31,9 +32,15 @@ def net_of(model: Any, shapes: Mapping[str, Sequence[int]], dialect: str = "") -
 
     Raise NetError or LayerError for what Caffe cannot say: one error, with all nodes that are to blame.
     """
-    graph = graph_of(model, shapes)
-    simplify(graph)
-    return draft_of(graph, dialect)
+    try:
+        graph = graph_of(model, shapes)
+        simplify(graph)
+        return draft_of(graph, dialect)
+    except MinicaffeError:
+        raise
+    except Exception as error:  # a damaged model may hold anything anywhere
+        refuse_if_damaged(model, error)
+        raise
 
 
 def draft_of(graph: Graph, dialect: str) -> Draft:
