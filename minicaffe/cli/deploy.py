@@ -36,7 +36,8 @@ from minicaffe.log import number, one_line, plural, shape_text, silent
 from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.deploy import Deployed, Role
-from minicaffe.proto import TEST, NetParameter
+from minicaffe.passes.filter import is_included
+from minicaffe.proto import TEST, NetParameter, NetState
 from minicaffe.proto import text as proto_text
 
 IMAGES = 4  # on which both nets are run for the proof
@@ -99,7 +100,11 @@ def text(args: argparse.Namespace, made: Deployed, words: Sequence[str], flags: 
 def roles_of(net: Any) -> dict[str, Role]:
     """Return for each layer type of a net what it is for, as its class says."""
     found = {}
-    reads = any(layer.type == "Input" or data_tops.source(layer) for layer in net.layer if not layer.bottom)
+    test = NetState()
+    test.CopyFrom(net.state)
+    test.phase = TEST
+    reads = any(data_tops.source(layer) or (_is_input(layer) and is_included(layer, test))
+                for layer in net.layer if not layer.bottom)
     for layer in net.layer:
         cls = layer_class(layer.type, layer.name)
         if issubclass(cls, DataSource):
@@ -115,6 +120,10 @@ def roles_of(net: Any) -> dict[str, Role]:
         else:
             found[layer.type] = Role(moves=bool(layer.bottom) and (cls.shares_data or cls.passes_on))
     return found
+
+
+def _is_input(layer: Any) -> bool:
+    return layer_class(layer.type, layer.name).is_input
 
 
 class Sizes:

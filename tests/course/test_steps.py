@@ -52,6 +52,7 @@ def folder_before(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_all_steps_are_walked_in_one_folder(tmp_path, capsys, monkeypatch):
     """From the stubs of the first step to the last: each step fails as it begins, and passes with its solution."""
     monkeypatch.chdir(tmp_path)

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minicaffe.convert.onnx_package import onnx
+from minicaffe.layer import Layer
 from minicaffe.net import Net
 
-# A small change of what these layers read can be a large one of what they make: they choose, or they round.
-CHOOSING = frozenset(("ArgMax", "BoxGroupOutput", "DetectionOutput", "PSROIPooling", "Proposal", "Python", "ROIPooling",
-                      "ScaleRoute", "Threshold", "YoloDetectionOutput", "Yolov3DetectionOutput"))
 GIVEN = "given to the next stage"  # what stands behind the name of a value in the name of the input that replaces it
 
 
@@ -26,9 +24,19 @@ def cuts(net: Net, model: Any) -> list[str]:
         bottoms = [sources.get(b, b) for b in net.wiring.bottoms[i]]
         if layer.type == "Split":
             sources.update(dict.fromkeys(net.wiring.tops[i], bottoms[0]))
-        if layer.type in CHOOSING or (layer.type == "Pooling" and len(net.tops[i]) > 1):
+        if _chooses(layer, bottoms, net.tops[i]):
             found.update({net.wiring.blob_names[b]: None for b in bottoms})
     return [name for name in found if name in made]
+
+
+def _chooses(layer: Layer, bottoms: Sequence[Any], tops: Sequence[Any]) -> bool:
+    """Return whether a small change of what a layer reads can be a large one of what it makes.
+
+    Where tops change in jumps no gradient is computed, because the layer chooses or rounds.
+    """
+    smooth = (all(layer.gradient_to(j) for j in range(len(bottoms)))
+              and all(layer.gradient_from(t) for t in range(len(tops))))
+    return not smooth and not layer.shapes_alone and not layer.recurrent
 
 
 def given_name(cut: str) -> str:
