@@ -18,9 +18,11 @@ import contextlib
 import io
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "notebooks"
@@ -63,13 +65,13 @@ def write(path: Path, cells: Sequence[Cell]) -> None:
 
 def run(path: Path, cells: Sequence[Cell]) -> Iterator[str]:
     """Run the cells of code in one process, in the folder of the source. Yield what each of them prints."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+    main = ModuleType("__main__")  # as in a kernel, a net may name a Python layer of this module
     for cell in cells:
         if cell.kind == CODE:
             printed = io.StringIO()
             code = compile("\n" * (cell.line - 1) + cell.source, str(path), "exec")  # errors name the source's lines
-            with _inside(path.parent), contextlib.redirect_stdout(printed):
-                exec(code, names)
+            with _inside(path.parent, main), contextlib.redirect_stdout(printed):
+                exec(code, vars(main))
             yield printed.getvalue()
 
 
@@ -113,13 +115,15 @@ def _as_json(cell: Cell, outputs: bool) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
+def _inside(folder: Path, main: ModuleType) -> Iterator[None]:
+    before = Path.cwd(), sys.modules["__main__"], sys.path[:]
     os.chdir(folder)
+    sys.modules["__main__"] = main
     try:
         yield
     finally:
-        os.chdir(before)
+        os.chdir(before[0])
+        sys.modules["__main__"], sys.path[:] = before[1:]
 
 
 def main() -> None:

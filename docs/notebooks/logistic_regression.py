@@ -167,20 +167,20 @@ print("dw, ours: ", ((sigma(scores) - t) @ F / N).round(4))
 # %% [markdown]
 # ## Learning
 #
-# The solver keeps a velocity $V$ for each weight: $V \leftarrow m V + \eta\, dw$, then $w \leftarrow w - V$.
-# Here $\eta$ is the learning rate, and $m$ is the momentum. Ten lines do it, from weights that are 0:
+# The solver keeps an array $v$ beside the weights: $v \leftarrow \mu v + \alpha\, dw$, then $w \leftarrow w - v$.
+# Here $\alpha$ is the learning rate, and $\mu$ is the momentum. Ten lines do it, from weights that are 0:
 
 # %%
-eta, m = 2.0, 0.9
-theta, V = np.zeros(5), np.zeros(5)  # four weights and the intercept b
+rate, momentum = 2.0, 0.9
+w_b, v = np.zeros(5), np.zeros(5)  # four weights, and b
 F1 = np.column_stack([F, np.ones(N)])
 for update in range(101):
-    scores = F1 @ theta
+    scores = F1 @ w_b
     if update in (0, 1, 10, 100):
         print(f"after {update:3} updates   L = {stable_cost(scores, t).mean():.5f}")
     dx = (sigma(scores) - t) / N
-    V = m * V + eta * (dx @ F1)
-    theta = theta - V
+    v = momentum * v + rate * (dx @ F1)
+    w_b = w_b - v
 #> after   0 updates   L = 0.69315
 #> after   1 updates   L = 0.30083
 #> after  10 updates   L = 0.08335
@@ -194,12 +194,12 @@ for update in range(101):
 
 # %%
 solver = get_solver(SolverParameter(
-    net="../../examples/logistic_regression/net.prototxt", type="SGD", base_lr=eta, lr_policy="fixed", momentum=m),
-    dtype=np.float64)
+    net="../../examples/logistic_regression/net.prototxt", type="SGD", base_lr=rate, lr_policy="fixed",
+    momentum=momentum), dtype=np.float64)
 solver.step(101)
 w, b = solver.net.params["score"]
 print("net: ", np.append(w.data[0], b.data).round(4))
-print("ours:", theta.round(4))
+print("ours:", w_b.round(4))
 #> net:  [-1.7156 -3.057  10.028  10.6648 -0.528 ]
 #> ours: [-1.7156 -3.057  10.028  10.6648 -0.528 ]
 
@@ -209,7 +209,7 @@ print("ours:", theta.round(4))
 # A flower is a yes where $p > 1/2$, which is where $x > 0$.
 
 # %%
-wrong = np.count_nonzero((F1 @ theta > 0) != (t == 1))
+wrong = np.count_nonzero((F1 @ w_b > 0) != (t == 1))
 print(wrong, "of", N, "flowers are on the wrong side")
 #> 2 of 100 flowers are on the wrong side
 
