@@ -1,8 +1,8 @@
 # %% [markdown]
 # # BatchNorm: statistics in TRAIN and TEST
 #
-# BatchNorm gives each channel the mean 0 and the variance 1. In the phase TRAIN it measures both on the batch. In TEST it
-# takes what it remembers of the training. Most faults with this layer come from a mix of the two.
+# BatchNorm gives each channel the mean 0 and the variance 1. In the phase TRAIN it measures both on the batch. In TEST
+# it takes what it remembers of the training. Where the two are mixed up, a net learns well and then answers badly.
 # The letters are those of `minicaffe explain BatchNorm`.
 
 # %%
@@ -41,7 +41,8 @@ print("variances  ", x.var(axis=(0, 2, 3)).round(3))
 #
 # A channel has $m$ values in the batch: here $6 \cdot 4 \cdot 5 = 120$. With sums over these,
 #
-# $$ \mu = \frac1m \sum x, \qquad v = \frac1m \sum (x - \mu)^2, \qquad y = \hat x = \frac{x - \mu}{\sqrt{v + \varepsilon}}. $$
+# $$ \mu = \frac1m \sum x, \qquad v = \frac1m \sum (x - \mu)^2, \qquad
+#    y = \hat x = \frac{x - \mu}{\sqrt{v + \varepsilon}}. $$
 
 # %%
 layer, bottom, top = made(TRAIN, (6, 3, 4, 5))
@@ -78,8 +79,8 @@ print(f"first pixel of the first image: {before:.4f}, then {top.data[0, 0, 0, 0]
 #    \text{variance} \leftarrow \lambda\, \text{variance} + \frac{m}{m - 1} v, \qquad
 #    \text{factor} \leftarrow \lambda\, \text{factor} + 1 $$
 #
-# $\lambda$ is `moving_average_fraction`, 0.999 unless it is set. The first two are sums, and only divided by `factor` are
-# they means. A program that reads `mean` from a caffemodel and forgets to divide is wrong by a large factor.
+# $\lambda$ is `moving_average_fraction`, 0.999 unless it is set. The first two are sums. They must be divided by `factor`
+# to be means. A program that reads `mean` from a caffemodel and forgets to divide is wrong by a large factor.
 
 # %%
 layer, bottom, top = made(TRAIN, (6, 3, 4, 5), moving_average_fraction=0.9)
@@ -153,19 +154,19 @@ layer.Backward([top], [True], [bottom])
 x_hat, std = top.data, np.sqrt(x.var(axes, keepdims=True) + 1e-5)
 dx = (dy - dy.mean(axes, keepdims=True) - x_hat * (dy * x_hat).mean(axes, keepdims=True)) / std
 print("ours and the layer's agree:", np.allclose(bottom.diff, dx))
-print("sum of dx in each channel:         ", np.abs(dx.sum(axes)).round(6))
-print("sum of dx · (x − μ) in each channel:", np.abs((dx * x_hat).sum(axes)).round(3))
+print("sum of dx in each channel:    ", np.abs(dx.sum(axes)).round(6))
+print("sum of dx · x̂ in each channel:", np.abs((dx * x_hat).sum(axes)).round(3))
 print("right by difference quotients:", check_gradient(layer, [bottom], [top]) < 1e-6)
 #> ours and the layer's agree: True
-#> sum of dx in each channel:          [0. 0. 0.]
-#> sum of dx · (x − μ) in each channel: [0. 0. 0.]
+#> sum of dx in each channel:     [0. 0. 0.]
+#> sum of dx · x̂ in each channel: [0. 0. 0.]
 #> right by difference quotients: True
 
 # %% [markdown]
 # ## A mistake
 #
-# Who takes $\mu$ and $v$ for constants, as they are in TEST, writes $dx = dy / \sqrt{v + \varepsilon}$. In TRAIN this is
-# wrong. The check says so:
+# Who takes $\mu$ and $v$ for constants, as they are in TEST, writes $dx = dy / \sqrt{v + \varepsilon}$.
+# In TRAIN this is wrong, and the check says so:
 
 # %%
 class TakenForConstants(BatchNormLayer):
