@@ -25,8 +25,10 @@ def agree(expected, printed):
     """Whether two outputs are the same.
 
     The text and the whole numbers must be equal. A number with digits behind its point may differ by one in the last
-    digit that is shown, for processors and versions of numpy round the last bits of a sum in their own ways.
+    digit that is shown, for processors and versions of numpy round the last bits of a sum in their own ways. Blanks at
+    the end of a line do not count, because editors remove them.
     """
+    expected, printed = (re.sub(" +$", "", text, flags=re.MULTILINE) for text in (expected, printed))
     ours, theirs = list(NUMBER.finditer(expected)), list(NUMBER.finditer(printed))
     return (NUMBER.sub("", expected) == NUMBER.sub("", printed) and len(ours) == len(theirs)
             and all(_near(*pair) for pair in zip(ours, theirs, strict=True)))
@@ -142,6 +144,7 @@ def test_an_error_names_the_line_of_the_source(tmp_path):
     ("L = 0.693\n", "L = 0.694\n", True), ("L = 0.693\n", "L = 0.695\n", False), ("1.25e-03\n", "1.26e-03\n", True),
     ("1.25e-03\n", "1.25e-04\n", False), ("3 flowers\n", "4 flowers\n", False), ("nan\n", "0.1\n", False),
     ("0.1 0.2\n", "0.1\n", False), ("0.10\n", "0.1\n", False), ("-0.5\n", "0.5\n", False), ("a\n", "a\nb\n", False),
+    ("a\nb\n", "a  \nb\n", True), ("a b\n", "a  b\n", False),
     ("0.2\nyes\n", "0.2\nno\n", False), ("[ 1. -2.]\n", "[ 2. -2.]\n", False)])
 def test_what_agrees(expected, printed, same):
     """Text and whole numbers are compared exactly, and the last digit of others with one to spare."""

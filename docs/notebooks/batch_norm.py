@@ -4,6 +4,8 @@
 # BatchNorm gives each channel the mean 0 and the variance 1. In the phase TRAIN it measures both on the batch. In TEST
 # it takes what it remembers of the training. Where the two are mixed up, a net learns well and then answers badly.
 # The letters are those of `minicaffe explain BatchNorm`.
+#
+# First a helper: it makes a layer for a phase.
 
 # %%
 import numpy as np
@@ -20,7 +22,10 @@ def made(phase, shape, **fields):
     layer.SetUp([bottom], [top])
     return layer, bottom, top
 
+# %% [markdown]
+# The images are random. Their three channels have different means and spreads:
 
+# %%
 draw = np.random.default_rng(3)
 spread, middle = np.array([2.0, 0.5, 1.0]), np.array([5.0, -1.0, 0.0])  # of three channels
 
@@ -79,8 +84,8 @@ print(f"first pixel of the first image: {before:.4f}, then {top.data[0, 0, 0, 0]
 #    \text{variance} \leftarrow \lambda\, \text{variance} + \frac{m}{m - 1} v, \qquad
 #    \text{factor} \leftarrow \lambda\, \text{factor} + 1 $$
 #
-# $\lambda$ is `moving_average_fraction`, 0.999 unless it is set. The first two are sums. They must be divided by `factor`
-# to be means. A program that reads `mean` from a caffemodel and forgets to divide is wrong by a large factor.
+# $\lambda$ is `moving_average_fraction`, 0.999 unless it is set. The first two are sums; divided by `factor` they are
+# means. A program that reads `mean` from a caffemodel and forgets to divide is wrong by a large factor.
 
 # %%
 layer, bottom, top = made(TRAIN, (6, 3, 4, 5), moving_average_fraction=0.9)

@@ -4,6 +4,8 @@
 # An LSTM reads a sequence step by step. It has a memory, the cells $c$, and gates that decide what enters, what stays
 # and what is shown. This notebook runs one by hand, forward and backward, beside minicaffe's layer.
 # The letters are those of `minicaffe explain LSTM`. A batch has T time steps of N streams, and there are D cells.
+#
+# First a helper: it makes a layer with random weights.
 
 # %%
 import numpy as np
@@ -12,7 +14,6 @@ from minicaffe import Blob
 from minicaffe.layers import LSTMLayer, RNNLayer
 from minicaffe.testing import check_gradient
 
-T, N, D, features = 6, 2, 4, 3
 draw = np.random.default_rng(5)
 
 
@@ -26,7 +27,11 @@ def made(kind, x, cont, D, size=1.0):
         blob.data[...] = size * draw.standard_normal(blob.shape)
     return layer, bottom, top
 
+# %% [markdown]
+# A sequence has a beginning. `cont` says where: it is 0 there, and 1 where a sequence goes on.
 
+# %%
+T, N, D, features = 6, 2, 4, 3
 x, cont = draw.standard_normal((T, N, features)), np.ones((T, N))
 cont[0] = 0  # both streams begin a sequence at the first step
 cont[3, 1] = 0  # the second stream begins another one at step 3
@@ -109,7 +114,7 @@ for stream in range(N):
 bottom[1].data[0] = 1
 layer.Forward(bottom, top)
 print("the first step is as before:", np.allclose(top[0].data[0], hs[1]))
-h, c, _ = step(x[0], np.ones(N), hs[-1], cs[-1])
+h, _, _ = step(x[0], np.ones(N), hs[-1], cs[-1])
 print("it goes on from the last one:", np.allclose(top[0].data[0], h))
 bottom[1].data[0] = 0
 layer.Forward(bottom, top)
@@ -125,7 +130,8 @@ layer.Forward(bottom, top)
 # $$ dh_t = dy_t + \delta_{t+1} w_h^T dz_{t+1}, \qquad e = dc_t + dh_t \odot o \odot (1 - \tanh^2 c_t), \qquad
 #    dc_{t-1} = e \odot f $$
 #
-# $$ dz_t = [\; e\, g\, i(1 - i),\;\; e\, c_{t-1}\, f(1 - f),\;\; dh_t \tanh(c_t)\, o(1 - o),\;\; e\, i\, (1 - g^2)\; ] $$
+# $$ dz_t = [\; e\, g\, i(1 - i),\;\; e\, c_{t-1}\, f(1 - f),\;\; dh_t \tanh(c_t)\, o(1 - o),\;\;
+#    e\, i\, (1 - g^2)\; ] $$
 #
 # Each step uses the same weights. So the gradient of a weight is a sum over all steps.
 
@@ -162,8 +168,8 @@ print("right by difference quotients:", check_gradient(layer, bottom, top, botto
 # %% [markdown]
 # ## How far a slope goes back
 #
-# Let the loss look at the last step alone. How much does it depend on each input? In the second stream nothing passes the
-# beginning at step 3:
+# Let the loss look at the last step alone. How much does it depend on each input? In the second stream no slope goes
+# back beyond step 3, where its sequence begins:
 
 # %%
 def lengths(layer, bottom, top):
@@ -187,11 +193,11 @@ for t, row in enumerate(lengths(layer, bottom, top)):
 # %% [markdown]
 # ## Why there are gates
 #
-# From cell to cell a slope is only multiplied by $f$. Where the forget gate is open, $f \approx 1$, it survives. An RNN
-# multiplies by $w_h$ and by the slope of tanh at each step, and there it fades.
+# From cell to cell a slope is only multiplied by $f$. Where the forget gate is open, with $f$ near 1, it survives. An
+# RNN multiplies by $w_h$ and by the slope of tanh at each step, and there it fades.
 #
-# Here are 30 steps, small random weights, and three layers: an RNN, an LSTM as it is, and one with the bias 3 at the
-# forget gate, $\sigma(3) = 0.95$. The numbers are relative to those of the last step.
+# Here are 30 steps, small random weights, and three layers: an RNN, an LSTM with biases of 0, and the same with a bias
+# of 3 at the forget gate, $\sigma(3) = 0.95$. The numbers are relative to those of the last step.
 
 # %%
 long_x, long_cont = draw.standard_normal((30, 1, features)), np.ones((30, 1))
@@ -209,10 +215,13 @@ for name, sizes in found.items():
 #> LSTM, forget gate open 5 steps back 2.1e+00   10 steps back 1.5e+00   20 steps back 6.8e-01
 
 # %% [markdown]
+# With biases of 0 the forget gate is half closed, $\sigma(0) = 0.5$, and the LSTM forgets as fast as the RNN. It is the
+# open gate that remembers. This is why many nets begin with a positive bias there.
+#
 # ## A cell that remembers
 #
-# With one cell and weights set by hand: the input gate opens where the second feature is 1, and the forget gate is always
-# open. The cell takes the first feature once and keeps it.
+# This LSTM has one cell, and its weights are set by hand. The input gate opens where the second feature is 1, and the
+# forget gate is always open. So the cell takes the first feature once and keeps it.
 
 # %%
 seen = np.array([[[0.5, 1.0]], [[-0.9, 0.0]], [[0.8, 0.0]], [[-0.3, 0.0]], [[0.1, 0.0]]])
