@@ -71,6 +71,14 @@ def step(x_t, delta, h, c):
     return o * np.tanh(c), c, (i, f, o, g)
 
 
+h, c, _ = step(x[0], cont[0], np.zeros((N, D)), np.zeros((N, D)))
+print("the first step, ours and the layer's agree:", np.allclose(h, top[0].data[0]))
+#> the first step, ours and the layer's agree: True
+
+# %% [markdown]
+# Now all steps. What the backward pass will need is kept: the states before and after each step, and the gates.
+
+# %%
 h = c = np.zeros((N, D))
 hs, cs, gates = [h], [c], []
 for t in range(T):
@@ -116,8 +124,6 @@ layer.Forward(bottom, top)
 print("the first step is as before:", np.allclose(top[0].data[0], hs[1]))
 h, _, _ = step(x[0], np.ones(N), hs[-1], cs[-1])
 print("it goes on from the last one:", np.allclose(top[0].data[0], h))
-bottom[1].data[0] = 0
-layer.Forward(bottom, top)
 #> the first step is as before: False
 #> it goes on from the last one: True
 
@@ -136,6 +142,8 @@ layer.Forward(bottom, top)
 # Each step uses the same weights. So the gradient of a weight is a sum over all steps.
 
 # %%
+bottom[1].data[0] = 0
+layer.Forward(bottom, top)
 dy = draw.standard_normal((T, N, D))
 dz, from_next, dc = np.zeros((T, N, 4 * D)), np.zeros((N, D)), np.zeros((N, D))
 for t in reversed(range(T)):
