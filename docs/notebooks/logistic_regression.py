@@ -83,6 +83,8 @@ with np.errstate(all="ignore"):
 # $$ l = d \cdot x + \log(1 + u), \qquad d = [x \ge 0] - t, \qquad u = e^{-|x|} $$
 #
 # The exponent is never above 0. So $u$ lies between 0 and 1, and nothing overflows.
+#
+# Caffe's source adds up $-l$, and writes $-|x|$ as $x - 2x\,[x \ge 0]$. The number is the same.
 
 # %%
 def stable_cost(x, t):
@@ -93,10 +95,15 @@ def stable_cost(x, t):
 
 for x in (-4.0, 4.0, 40.0, -800.0):
     print(f"x = {x:6.1f}   cost of t = 1: {stable_cost(x, 1):9.4f}   of t = 0: {stable_cost(x, 0):9.4f}")
+
+x = np.linspace(-50, 50, 11)
+caffe = x * (1 - (x >= 0)) - np.log(1 + np.exp(x - 2 * x * (x >= 0)))  # for t = 1
+print("as Caffe writes it:", np.allclose(-caffe, stable_cost(x, 1)))
 #> x =   -4.0   cost of t = 1:    4.0181   of t = 0:    0.0181
 #> x =    4.0   cost of t = 1:    0.0181   of t = 0:    4.0181
 #> x =   40.0   cost of t = 1:    0.0000   of t = 0:   40.0000
 #> x = -800.0   cost of t = 1:  800.0000   of t = 0:    0.0000
+#> as Caffe writes it: True
 
 # %% [markdown]
 # ## The slope
