@@ -24,6 +24,7 @@ from gallery import DrawingError, layers_page
 from loss_page import build as loss_page
 
 from minicaffe import lint
+from minicaffe.convert import onnx_package
 from minicaffe.convert.onnx_in import net as _onnx_readers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_in.given import READERS as ONNX_READERS
 from minicaffe.convert.onnx_out import model as _onnx_writers  # noqa: F401 - registers them
@@ -118,13 +119,19 @@ ENTERING_TARGET = TARGET.with_name("entering.md")
 def with_operators(page: str) -> str:
     """Return the page about models that enter, with tables that say what the readers' docstrings say."""
     families: dict[str, dict[str, list[str]]] = {}  # the file of the readers -> what operators become -> these
+    operators = {schema.name for schema in onnx_package.onnx().defs.get_all_schemas()}
+    joined = []  # what several nodes become together, which no operator of ONNX says alone
     for op in sorted(ONNX_READERS):
-        family = ONNX_READERS[op].__module__.rsplit(".", 1)[-1]
-        families.setdefault(family, {}).setdefault(first_paragraph(ONNX_READERS[op]), []).append(op)
+        family, what = ONNX_READERS[op].__module__.rsplit(".", 1)[-1], first_paragraph(ONNX_READERS[op])
+        if op in operators:
+            families.setdefault(family, {}).setdefault(what, []).append(op)
+        else:
+            joined.append(f"- {what}")
     tables = []
     for family in sorted(families):
         lines = [f"| {', '.join(ops)} | {_cell(what)} |" for what, ops in families[family].items()]
         tables += [f"### {family.capitalize()}\n", "| operator | in Caffe |\n|---|---|", *lines, ""]
+    tables += ["### Several nodes that together are one layer\n", *dict.fromkeys(joined), ""]
     return _between_marks(page, "\n".join(tables))
 
 

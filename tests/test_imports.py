@@ -35,7 +35,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
     "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
     "convert": {"net", "layer", "layers", "blob", "proto", "io", "passes", "testing"},
-    "course": {"net", "solvers", "layer", "layers", "blob", "proto", "io"},
+    "course": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io"},
     "pycaffe": {"net", "solvers", "layer", "layers", "blob", "proto", "io", "data", "kernels", "passes", "analysis",
                 "drawing", "records"},
 }

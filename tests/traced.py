@@ -124,3 +124,23 @@ def assert_holds(data, array, values):
 def data_of(page):
     """The data in the text of a page."""
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def steps_of_layer(data, name, way):
+    """(line of code, step) for each step of a layer in one pass."""
+    for moment in data["moments"]:
+        if (data["layers"][moment["layer"]]["name"], moment["pass"]) == (name, way):
+            for step in data["steps"][moment["first"]:moment["first"] + moment["count"]]:
+                source = data["sources"][step["source"]]
+                yield source["lines"][step["line"] - source["first"]].strip(), step
+
+
+def blob_of_page(page, layer_name, blob):
+    """The data of a blob after a layer has run forward, as a page has it; a number is that of a bottom."""
+    data = data_of(page)
+    moment = next(m for m in data["moments"] if data["layers"][m["layer"]]["name"] == layer_name)
+    blob = data["layers"][moment["layer"]]["bottoms"][blob] if isinstance(blob, int) else next(
+        i for i, one in enumerate(data["blobs"]) if one["name"] == blob)
+    entry = data["arrays"][next(value["data"] for value in moment["values"] if value["blob"] == blob)]
+    assert entry.get("whole", True), "the page shows only some of the numbers"
+    return np.array([number_of(value) for value in entry["values"]]).reshape(entry["shape"])

@@ -6,11 +6,14 @@
   minicaffe convert lenet.npz lenet.caffemodel --model lenet.prototxt      put the net into the file as well
   minicaffe convert lenet.caffemodel lenet.prototxt          take the net out of a weight file
   minicaffe convert a.solverstate a.solverstate.h5           a solver state, and back
-  minicaffe convert net.prototxt lenet.caffemodel lenet.onnx       a net with its weights, for other programs
+  minicaffe convert lenet.prototxt lenet.caffemodel lenet.onnx     a net with its weights as an ONNX model
+  minicaffe convert lenet.prototxt lenet.caffemodel lenet.py       as a PyTorch module, with lenet.safetensors beside it
+  minicaffe convert model.onnx net.prototxt                        an ONNX model as a net, with net.caffemodel beside it
 
-Where B is an .onnx file, the net is that of the phase TEST, with inputs in place of data layers, with Softmax or
-Sigmoid in place of losses, and without labels. The model is run beside the net, and the largest difference of each
-output is printed; where one is too large, nothing is written. docs/leaving.md says more.
+A net that becomes an ONNX model or a PyTorch module is that of the phase TEST, with inputs in place of data layers,
+with Softmax or Sigmoid in place of losses, and without labels. The new one is run beside the old one, and the largest
+difference of each output is printed; where one is too large, nothing is written. docs/leaving.md and docs/entering.md
+say more.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.cli import leaving
 from minicaffe.cli.class_names import add_labels
-from minicaffe.cli.flags import add_dialect
+from minicaffe.cli.flags import add_dialect, filled
 from minicaffe.cli.preprocessing import add_preprocessing
 from minicaffe.cli.real_inputs import add_inputs
 from minicaffe.cli.terminal import say
@@ -51,12 +54,13 @@ _INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="A", help="the file to read; with three files, the net")
-    parser.add_argument("weights", metavar="WEIGHTS", nargs="?", help="the weights of the net A")
-    parser.add_argument("target", metavar="B", help="the file to write")
+    parser.add_argument("source", metavar="A", type=filled, help="the file to read; with three files, the net")
+    parser.add_argument("weights", metavar="WEIGHTS", nargs="?", type=filled,
+                        help="the weights of the net A; commas separate several files")
+    parser.add_argument("target", metavar="B", type=filled, help="the file to write")
     parser.add_argument("--model", metavar="NET", help="load the weights into this net first: a .caffemodel then holds "
                         "its definition too, and blobs that layers share are written for each of them")
-    add_dialect(parser)
+    add_dialect(parser, also=". Where A is an ONNX model: the fork whose layers may be written too")
     leaving.add_arguments(parser)
     parser.add_argument("--fold", action="store_true",
                         help="for .onnx: put BatchNorm, Scale and the like into the weights of the layers before them")
@@ -71,11 +75,27 @@ def run(args: argparse.Namespace) -> int:
         if args.model:
             raise DataError(f"the net is given twice, as {args.source} and as --model {args.model}",
                             hint=f"minicaffe convert {args.source} {args.weights} {args.target}")
+        _check_net(args)
         args.model, args.source = args.source, args.weights
-    if args.source.lower().endswith(ONNX) or (os.path.isfile(args.source) and binary.sniff(args.source) == "onnx"):
+    if _is_onnx(args.source):
         return _other("from_onnx", args)
     suffix = os.path.splitext(args.target.lower())[1]
     return _other(OUTSIDE[suffix], args) if suffix in OUTSIDE else _rewrite(args)
+
+
+def _check_net(args: argparse.Namespace) -> None:
+    """Raise DataError where one of three files is an ONNX model in the place of the net or of its weights."""
+    if _is_onnx(args.source):
+        raise DataError(f"{args.source} is an ONNX model, which has its weights inside: {args.weights} has no effect",
+                        hint=f"minicaffe convert {args.source} {args.target}")
+    if _is_onnx(args.weights) or args.weights.lower().endswith(tuple(OUTSIDE)):
+        raise DataError(f"{args.weights} is in the place of the weights",
+                        hint=f"the file that is written comes last: minicaffe convert {args.source} WEIGHTS OUT.onnx")
+
+
+def _is_onnx(path: str) -> bool:
+    """Return whether a file is an ONNX model, as its name or its content says."""
+    return path.lower().endswith(ONNX) or (os.path.isfile(path) and binary.sniff(path) == "onnx")
 
 
 def _other(module: str, args: argparse.Namespace) -> int:

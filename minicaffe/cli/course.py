@@ -5,13 +5,20 @@
   minicaffe course show 1            the page of step 1: what to build, the formulas, an example
   minicaffe course check 1           grade step 1
   minicaffe course hint 1            one hint more, each time it is asked; there are three
+  minicaffe course bug               the bug hunts: nets, solvers and layers with one fault each
+  minicaffe course bug 1             write the files of hunt 1 into bug_1/, and print its page
+  minicaffe course bug 1 --answer bug_1/layers.py:41
+                                     say in which file and line the fault is
 
-Without a number, these take the first step that is not passed. Your files are my_caffe/*.py in the current folder, or
-in the one that --folder names. No file of yours is ever written over.
+Without a number, start, show, check and hint take the first step that is not passed. Your files are my_caffe/*.py in
+the current folder, or in the one that --folder names. No file of yours is ever written over.
 
 `check` runs your code in a process of its own, with a time limit. It prints what passed, and for the first check that
 failed: what was called, what came out, what was expected, and a hint that fits the mistake. The exit status is 0 where
 the step is passed, and 1 where it is not.
+
+`bug` needs no step to be passed. You find the fault with `minicaffe check`, `minicaffe trace` or `minicaffe train`; the
+page of the hunt says which. The exit status is 0 where an answer is right, and 1 where it is not.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ import argparse
 import json
 from pathlib import Path
 
+from minicaffe.cli.course_bug import WIDTH, bug
 from minicaffe.cli.flags import filled, natural
 from minicaffe.cli.terminal import say
 from minicaffe.course.folder import Folder
@@ -29,26 +37,30 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.layout import entry, prose, terminal_width, wrap
 from minicaffe.log import plural
 
-WIDTH = 100  # columns of a page for a reader that is no terminal
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", metavar="ACTION", nargs="?", choices=sorted(ACTIONS),
-                        help=f"{', '.join(ACTIONS)}; without it, the list of the steps")
+    parser.add_argument("action", metavar="ACTION", nargs="?", choices=sorted([*ACTIONS, BUG]),
+                        help=f"{', '.join([*ACTIONS, BUG])}; without it, the list of the steps")
     parser.add_argument("step", metavar="N", nargs="?", type=natural,
-                        help="the number of a step (default: the first that is not passed)")
+                        help="the number of a step (default: the first that is not passed) or of a bug")
+    parser.add_argument("--answer", metavar="PLACE", type=filled,
+                        help="for bug: where the fault is, as FILE:LINE")
     parser.add_argument("--folder", metavar="DIR", type=filled, default=".",
                         help="where your files are (default: the current folder)")
     parser.add_argument("--seed", metavar="N", type=natural, default=1,
                         help="of the sizes and numbers that the checks use (default: 1)")
     parser.add_argument("--json", action="store_true",
-                        help="print what came of `check` as one line of JSON, for a classroom")
+                        help="print what came of `check`, or of an answer, as one line of JSON, for a classroom")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.json and args.action != "check":
-        raise MinicaffeError("--json is for `minicaffe course check`")
+    if args.answer is not None and args.action != BUG:
+        raise MinicaffeError("--answer is for `minicaffe course bug N`")
+    if args.json and args.action != "check" and args.answer is None:
+        raise MinicaffeError("--json is for `minicaffe course check`, and for `minicaffe course bug N --answer PLACE`")
     folder = Folder(Path(args.folder))
+    if args.action == BUG:
+        return bug(args, folder)
     if args.action is None:
         _list(folder)
         return 0
@@ -131,4 +143,5 @@ def _tell(outcome: Outcome, folder: Folder) -> None:
         say(f"Is the hint not enough? `minicaffe course hint {outcome.step.number}` gives more.")
 
 
+BUG = "bug"
 ACTIONS = {"start": _start, "show": _show, "check": _check, "hint": _hint}

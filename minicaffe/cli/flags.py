@@ -22,11 +22,11 @@ def add_switch(parser: ArgumentParser, name: str, what: str) -> None:
                             help=SUPPRESS)
 
 
-def add_dialect(parser: ArgumentParser) -> None:
-    """Add --dialect, which every command has that reads the definition in a binary net."""
+def add_dialect(parser: ArgumentParser, also: str = "") -> None:
+    """Add --dialect, which every command has that reads the definition in a binary net. `also` is added to its help."""
     parser.add_argument("--dialect", metavar="FORK", type=_dialect,
                         help="the fork of Caffe that wrote a .caffemodel, because forks use the same numbers for other "
-                             f"fields: {', '.join(dialects.NAMES)}. Without this flag it is guessed")
+                             f"fields: {', '.join(dialects.NAMES)}. Without this flag it is guessed{also}")
 
 
 def _dialect(text: str) -> str:

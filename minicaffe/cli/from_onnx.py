@@ -9,7 +9,7 @@ from typing import Any
 
 from minicaffe.analysis.resize import resize
 from minicaffe.cli.deploy import sample_shape
-from minicaffe.cli.terminal import say
+from minicaffe.cli.terminal import say_lines
 from minicaffe.convert import onnx_package, proof
 from minicaffe.convert.onnx_in import reading
 from minicaffe.convert.onnx_in.draft import Draft
@@ -18,7 +18,6 @@ from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.binary_weights import LARGEST
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.io.weights import write_caffemodel
-from minicaffe.layout import terminal_width, wrap
 from minicaffe.log import one_line, plural, silent
 from minicaffe.net import Net
 from minicaffe.proto import TEST, NetParameter
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
                              "beside it")
     weights = str(Path(args.target).with_suffix(".caffemodel"))
     for path in (args.target, weights):
-        check_can_write("OUT", path)
+        check_can_write("B", path)
     onnx_package.onnx()  # where the package is not installed, the error comes before the work
     model = reading.load(args.source)
     if model.ByteSize() > LARGEST:
@@ -52,9 +51,7 @@ def run(args: argparse.Namespace) -> int:
     write_caffemodel(weights, draft.layers())  # names, types and blobs alone: a fork's reader may number fields anew
     head = f"# made by minicaffe convert from {one_line(Path(args.source).name)}\n\n"
     replace_file(args.target, [(head + proto_text.format_for(args.target, draft.net)).encode()])
-    for line in (*lines, f"wrote {args.target} and {weights}"):
-        for shown in wrap(one_line(line), terminal_width(), hanging="  "):
-            say(shown)
+    say_lines([*lines, f"wrote {args.target} and {weights}"])
     return 0
 
 
@@ -85,8 +82,8 @@ def _prove(model: Any, draft: Draft) -> list[str]:
     """Compare the net with the model in onnxruntime, and say how they agree. Raise DataError where they do not."""
     with silent():
         net = runnable(draft)
-    if not onnx_package.has_runtime():
-        return ["nothing was proved, because onnxruntime is not installed: pip install onnxruntime"]
+    if words := proof.why_not("onnxruntime", "onnxruntime", onnx_package.runtime):
+        return [words]
     data = model.SerializeToString()
     outputs = [value.name for value in model.graph.output]
     with silent():

@@ -19,6 +19,7 @@ from minicaffe.io.sniff import describe, sniff
 from minicaffe.io.weights import SUFFIXES as WEIGHT_SUFFIXES
 from minicaffe.log import silent
 from minicaffe.net import Net, location
+from minicaffe.net.copy_weights import LEARN_ANEW
 from minicaffe.passes import deploy as deploying
 from minicaffe.proto import TEST, NetParameter
 
@@ -74,12 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that decide which net leaves."""
     parser.add_argument("--batch", metavar="free|N", type=_batch,
                         help="the number of samples that the model takes at once. free, the default, means any number; "
-                             "where the net does not allow that, the model takes as many as the net says")
+                             "where the net does not allow that, the model takes as many as the net says. Where A is "
+                             "an ONNX model: the number in a batch of the net (default: as in the model, or 1)")
     parser.add_argument("--shape", metavar="[TOP=]CxHxW", type=filled, action="append", default=[],
-                        help="the shape of one sample (default: what the Input says, or the source of the data layer)")
+                        help="the shape of one sample (default: what the Input says, the source of the data layer, or "
+                             "the ONNX model)")
     parser.add_argument("--outputs", metavar="BLOB,BLOB", type=filled, action="append", default=[],
-                        help="end the net at these blobs, and leave out the layers behind them (default: the blobs "
-                             "that no layer reads)")
+                        help="end the net at these blobs, or at these values of an ONNX model, and leave out what is "
+                             "behind them (default: the blobs that no layer reads)")
     add_level_and_stage(parser)
 
 
@@ -131,10 +134,16 @@ def leaving(args: argparse.Namespace, free: bool = True) -> Leaving:
         if outputs:
             definition = _ended_at(outputs, definition, remarks)
         batch, larger = _batch_of(definition, args, remarks) if free else (0, None)
-        net = _net(definition, batch, weights=args.source or (), allow_python=not args.no_python)
+        try:
+            net = _net(definition, batch, weights=args.source or (), allow_python=not args.no_python)
+        except DataError as error:
+            if error.hint == LEARN_ANEW:
+                error.hint = "without --shape the net has the sizes of its definition" if args.shape else \
+                             "are these the weights of this net?"
+            raise
         require_weights(net, args.source)
         if not args.source and any(layer.blobs for layer in net.layers):
-            raise DataError(f"{args.model} is a net, and {args.target} needs its weights too", hint=usage_of(args))
+            raise DataError(f"{args.target} needs the weights of this net too", hint=usage_of(args))
     return Leaving(net, larger, outputs or net.outputs, definition, remarks, data, given, place)
 
 

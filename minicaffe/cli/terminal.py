@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
-from minicaffe.log import escape, visible
+from minicaffe.layout import terminal_width, wrap
+from minicaffe.log import escape, one_line, visible
 
 STAND_INS = {  # ASCII for the signs that we print ourselves; a Greek letter is printed as its name
     "×": "x", "·": "*", "⋆": "*", "⊙": "*", "–": "-", "—": "-", "−": "-", "─": "-", "│": "|", "…": "...", "→": "->",
@@ -58,6 +60,13 @@ def is_utf8(stream: Any) -> bool:
 def say(text: object = "", *, end: str = "\n") -> None:
     """Print a command's results, on stdout."""
     print(visible(str(text)), end=end)
+
+
+def say_lines(lines: Iterable[object]) -> None:
+    """Print sentences, each on a line of its own, or on several where the terminal is narrow."""
+    for line in lines:
+        for shown in wrap(one_line(line), terminal_width(), hanging="  "):
+            say(shown)
 
 
 def complain(text: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import keyword
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,39 +15,57 @@ from minicaffe.cli.deploy import Sizes, roles_of
 from minicaffe.cli.leaving import Leaving
 from minicaffe.cli.preprocessing import PREPROCESSING
 from minicaffe.cli.real_inputs import real_runs
-from minicaffe.cli.terminal import say
+from minicaffe.cli.terminal import say_lines
 from minicaffe.convert import proof
 from minicaffe.convert.torch_out import proof as torch_proof
 from minicaffe.convert.torch_out.module import Written, module_of
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.files import check_can_write
-from minicaffe.layout import terminal_width, wrap
-from minicaffe.log import one_line, plural, silent
+from minicaffe.log import plural, silent
 from minicaffe.net import Net
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.filter import filter_layers
 from minicaffe.proto import TRAIN, NetParameter
 
 READS = (*leaving.READS, "inputs", *PREPROCESSING)
-TRIED = (1, 3)  # batch sizes of the proof, others than those for which the net is made
+IMPORTED = ("torch", "json", "math", "pathlib")  # modules that a written file may import
+TRIED = (1, 3)  # batch sizes of the proof, others than the one for which the net is made
 
 
 def run(args: argparse.Namespace) -> int:
     leaving.check_files(args)
     weights = str(Path(args.target).with_suffix(".safetensors"))
-    for path in (args.target, weights):
-        check_can_write("OUT", path)
+    _check_names(args, weights)
     made = leaving.leaving(args)
     training, why = _training(args, made)
     files = " and ".join(Path(name).name for name in (args.model, *args.source.split(",")))
     with made.place.in_errors(made.given), silent():
         written = module_of(made.net, training, made.larger, made.outputs, files, made.line_of)
-    lines = [*made.remarks, *([why] if why else []), *written.remarks, *prove(args, made, written, training)]
+    lines = [*made.remarks, *filter(None, [why, _name_line(args.target)]), *written.remarks,
+             *prove(args, made, written, training)]
     torch_proof.save(Path(args.target), written)
-    for line in (*lines, f"wrote {args.target} and {weights}"):
-        for shown in wrap(one_line(line), terminal_width(), hanging="  "):
-            say(shown)
+    say_lines([*lines, f"wrote {args.target} and {weights}"])
     return 0
+
+
+def _check_names(args: argparse.Namespace, weights: str) -> None:
+    """Raise DataError where a file cannot be written, or must not have its name."""
+    for path in (args.target, weights):
+        check_can_write("B", path)
+    if Path(args.target).stem in IMPORTED:
+        raise DataError(f"B: {args.target} would hide the module {Path(args.target).stem!r}, which it imports itself",
+                        hint="give another name")
+    for path in args.source.split(","):
+        if os.path.realpath(path) == os.path.realpath(weights):
+            raise DataError(f"B: the weights beside {args.target} would be written over {path}, which is read",
+                            hint="give another name")
+
+
+def _name_line(target: str) -> str:
+    """Say where `import` cannot find the file by its name, '' where it can."""
+    name = Path(target).stem
+    legal = name.isidentifier() and not keyword.iskeyword(name)
+    return "" if legal else f"no program can say `import {name}`: rename both files to use them so"
 
 
 def _training(args: argparse.Namespace, made: Leaving) -> tuple[Net | None, str]:
@@ -93,8 +113,8 @@ def _with_inputs(net: Any, shapes: dict[str, list[int]], batch: int) -> Any:
 
 def prove(args: argparse.Namespace, made: Leaving, written: Written, training: Net | None) -> Iterator[str]:
     """Compare the module in PyTorch with the net, and say how they agree. Raise DataError where they do not."""
-    if not torch_proof.has_torch():
-        yield "nothing was proved, because PyTorch is not installed: pip install torch"
+    if words := proof.why_not("PyTorch", "torch", torch_proof.load_torch):
+        yield words
         return
     with silent(), torch_proof.imported(written) as module:
         nets = [made.net] if made.larger is None else [made.at(batch) for batch in TRIED]
@@ -111,9 +131,9 @@ def prove(args: argparse.Namespace, made: Leaving, written: Written, training: N
     yield f"proved in PyTorch {version}, with {' and '.join(found.kinds)}:"
     yield from found.lines()
     if step.loss:
-        yield f"the loss of one step in training: {step.loss}"
+        yield f"the loss in one step of training: {step.loss}"
     if step.gradients:
         worst = max(step.gradients, key=lambda one: one.part)
-        yield f"the gradients of {plural(len(step.gradients), 'tensor')} after one step in training: {worst}, for " \
+        yield f"the gradients of {plural(len(step.gradients), 'tensor')} in one step of training: {worst}, for " \
               f"{worst.name!r}"
     yield from step.remarks

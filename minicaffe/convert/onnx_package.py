@@ -42,13 +42,11 @@ def check(model: Any) -> None:
         raise DataError(f"onnx finds a mistake in the model: {error}") from error
 
 
-def has_runtime() -> bool:
-    """Return whether onnxruntime is installed."""
-    try:
-        import onnxruntime  # noqa: F401
-    except ModuleNotFoundError:
-        return False
-    return True
+def runtime() -> Any:
+    """Return the package onnxruntime."""
+    import onnxruntime
+
+    return onnxruntime
 
 
 def run(model: bytes | str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -58,8 +56,7 @@ def run(model: bytes | str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
 
     Raise DataError where onnxruntime cannot run it.
     """
-    import onnxruntime
-
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1

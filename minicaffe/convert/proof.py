@@ -93,6 +93,17 @@ class Proof:
             yield f"{output!r}: {worst}" + (f" ({kind})" if len(self.kinds) > 1 else "")
 
 
+def why_not(program: str, package: str, load: Callable[[], object]) -> str:
+    """Return in a sentence why nothing can be proved with another program, '' where it can. `load` imports it."""
+    try:
+        load()
+    except Exception as error:  # an installation that is broken raises errors of any kind
+        absent = isinstance(error, ModuleNotFoundError) and error.name == package
+        found = f"is not installed: pip install {package}" if absent else f"cannot be imported: {error}"
+        return f"nothing was proved, because {program} {found}"
+    return ""
+
+
 def random_runs(net: Net, outputs: Sequence[str]) -> Iterator[Run]:
     """Run a net on random numbers that suit its layers, once for each size in RANDOM.
 
@@ -116,7 +127,7 @@ def run_on(net: Net, kind: str, inputs: Arrays, outputs: Sequence[str]) -> Run:
         net.blobs[name].data[...] = values
     given = {name: net.blobs[name].data.copy() for name in net.inputs}
     for layer in net.layers:
-        for state in getattr(layer, "states", ()) if layer.recurrent else ():
+        for state in getattr(layer, "states", ()):
             state.data[...] = 0  # a recurrent layer would go on from the run before, which another program does not
     net.forward()
     return Run(kind, given, {name: net.blobs[name].data.copy() for name in outputs})

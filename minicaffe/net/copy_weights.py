@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from minicaffe.net.param_sharing import Param
 
 LOADED, DIFFERS, ONLY_IN_FILE, ONLY_IN_NET = "loaded", "shape differs", "only in the file", "only in the net"
+LEARN_ANEW = "to learn such a layer anew, give it another name in the net"  # the cure in a training
 
 
 @dataclass
@@ -130,7 +131,7 @@ def copy_trained_from(net: Net, source: PathLike | Sequence[PathLike] | Any, *, 
     _hint_near_names(report)
     if report.differing:
         raise DataError(f"the weights of {_listed(report.differing)} do not fit the net\n{report}",
-                        hint="to learn such a layer anew, give it another name in the net")
+                        hint=LEARN_ANEW)
     if strict and (report.only_in_file or report.only_in_net):
         raise DataError(f"the weights do not fit the net exactly, which strict demands\n{report}")
     for target in targets:  # before anything is copied: it may go into memory that a layer to be filled shares

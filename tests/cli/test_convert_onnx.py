@@ -2,6 +2,7 @@
 
 import builtins
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -335,6 +336,25 @@ def spoil(monkeypatch, by):
     monkeypatch.setitem(WRITERS, "Softmax", wrong)
 
 
+@pytest.mark.parametrize(("by", "holds"), [(1e-6, True), (1e-3, False)])
+def test_a_choice_between_nearly_equal_numbers(capsys, monkeypatch, by, holds):
+    """Rounding decides which of three equal numbers is the largest; then each stage is compared by itself."""
+    needs("onnxruntime")
+    monkeypatch.setitem(WRITERS, "ReLU", lambda g: g.node("Add", [g.x[0], g.floats("noise", [by, 0, 0])], g.y))
+    files = save(inputs(x=(5, 3)) + layer("Power", "x", "one", "power_param { scale: 0 shift: 1 }")
+                 + layer("ReLU", "one", "r") + layer("ArgMax", "r", "a", "argmax_param { axis: 1 }"))
+    status = main(["convert", *files, "out.onnx"])
+    said = capsys.readouterr()
+    assert status == (0 if holds else 1)
+    if holds:
+        before, after = said.out.split("proved in onnxruntime stage by stage")
+        assert "'a': the largest difference is 2, or 1.0e+00 of the range" in before
+        assert "'a': the largest difference is 0" in after
+        assert re.search(r"'r': the largest difference is (9.5|1)\S*e-0\d", after)
+    else:
+        assert "the model gives other numbers than the net: 'a': the largest difference is 2" in said.err
+
+
 def test_a_model_that_gives_other_numbers_is_not_written(capsys, monkeypatch, folder):
     """And a file that was there stays."""
     needs("onnxruntime")
@@ -356,10 +376,20 @@ def test_what_is_below_the_limit_is_written(capsys, monkeypatch):
 
 def test_without_onnxruntime_nothing_is_proved(capsys, monkeypatch):
     """The model is written, and it is said what to install."""
-    monkeypatch.setattr(onnx_package, "has_runtime", lambda: False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     said, _ = converted(capsys, *save(DEPLOYED), "out.onnx")
     assert "nothing was proved, because onnxruntime is not installed: pip install onnxruntime" in said
     assert "proved in" not in said
+
+
+def test_an_onnxruntime_that_is_broken_proves_nothing(capsys, monkeypatch):
+    """It is there, but importing it raises an error, which is printed."""
+    def broken():
+        raise ImportError("a library is missing")
+
+    monkeypatch.setattr(onnx_package, "runtime", broken)
+    said, _ = converted(capsys, *save(DEPLOYED), "out.onnx")
+    assert "nothing was proved, because onnxruntime cannot be imported: a library is missing" in " ".join(said.split())
 
 
 def test_arrays_of_the_user(capsys):
@@ -462,7 +492,7 @@ USAGE = "minicaffe convert NET.prototxt WEIGHTS out.onnx"
 
 
 @pytest.mark.parametrize(("argv", "want"), [
-    (["net.prototxt", "out.onnx"], f"net.prototxt is a net, and out.onnx needs its weights too\n  hint: {USAGE}"),
+    (["net.prototxt", "out.onnx"], f"net.prototxt: out.onnx needs the weights of this net too\n  hint: {USAGE}"),
     (["w.bin", "out.onnx"], f"w.bin is weights (a caffemodel), and out.onnx needs the net too\n  hint: {USAGE}"),
     (["w.bin", "net.prototxt", "out.onnx"], "w.bin is weights (a caffemodel), and net.prototxt is the net: they are "
      "in the wrong order\n  hint: minicaffe convert net.prototxt w.bin out.onnx"),
@@ -471,9 +501,14 @@ USAGE = "minicaffe convert NET.prototxt WEIGHTS out.onnx"
     (["w.bin", "w.bin", "out.onnx"], "w.bin"),
     (["net.prototxt", "w.bin", "out.onnx", "--model", "net.prototxt"], "the net is given twice, as net.prototxt and as "
      "--model net.prototxt"),
+    (["net.prototxt", "out.onnx", "w.bin"], "out.onnx is in the place of the weights\n  hint: the file that is written "
+     "comes last: minicaffe convert net.prototxt WEIGHTS OUT.onnx"),
+    (["net.prototxt", "w.bin", ""], "argument B: expects a value"),
+    (["model.onnx", "w.bin", "out.prototxt"], "model.onnx is an ONNX model, which has its weights inside: w.bin has "
+     "no effect\n  hint: minicaffe convert model.onnx out.prototxt"),
     (["net.prototxt", "gone.npz", "out.onnx"], "no such file: gone.npz"),
     (["gone.prototxt", "w.bin", "out.onnx"], "no such file: gone.prototxt"),
-    (["net.prototxt", "w.bin", "no/out.onnx"], "OUT: cannot write no/out.onnx"),
+    (["net.prototxt", "w.bin", "no/out.onnx"], "B: cannot write no/out.onnx"),
     (["net.prototxt", "w.bin", "out.onnx", "--batch", "0"], "--batch: expects free, or a whole number, 1 or more, got "
      "'0'"),
     (["net.prototxt", "w.bin", "out.onnx", "--outputs", "prop"], "--outputs prop: the net has no blob 'prop'\n"
@@ -500,6 +535,19 @@ def test_weights_of_another_net(capsys):
     with open("net.prototxt", "w") as file:
         file.write(DEPLOYED)
     assert "the weights of 'f' are in none of the files w.bin" in refused(capsys, "net.prototxt", "w.bin", "out.onnx")
+
+
+@pytest.mark.parametrize(("flags", "cure"), [
+    ([], "are these the weights of this net?"),
+    (["--shape", "4"], "without --shape the net has the sizes of its definition")])
+def test_weights_of_other_sizes(capsys, flags, cure):
+    """The cure is not that of a training, where a layer may be learned anew."""
+    save(DEPLOYED)
+    with open("net.prototxt", "w") as file:
+        file.write(DEPLOYED if flags else inputs(x=(5, 6)) + fully_connected("x", "f", 4))
+    said = refused(capsys, "net.prototxt", "w.bin", "out.onnx", *flags)
+    assert "the weights of layer 'f' do not fit the net" in said
+    assert said.rstrip().endswith(f"hint: {cure}")
 
 
 def test_a_net_without_an_input(capsys):

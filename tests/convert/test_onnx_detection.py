@@ -193,7 +193,7 @@ def test_what_onnx_cannot_say_is_refused(how, message):
     arm = given(("arm", (5, 2 * P)))
     with pytest.raises(LayerError, match=rf"'found' \(DetectionOutput\) {message}") as error:
         exported(arm + detector(**how), larger=False)
-    assert "cut the net before it" in error.value.hint
+    assert "end the model before it" in error.value.hint
 
 
 def test_logits_are_refused():

@@ -65,7 +65,7 @@ def test_data_beside_the_model(tmp_path):
 def test_data_that_is_missing(tmp_path):
     path = saved(small(), tmp_path, save_as_external_data=True, size_threshold=0, location="model.data")
     (tmp_path / "model.data").unlink()
-    with pytest.raises(MinicaffeError, match=r"no ONNX model that can be read: .*model\.data"):
+    with pytest.raises(MinicaffeError, match=r"its data in another file cannot be read: .*model\.data"):
         reading.load(path)
 
 

@@ -113,7 +113,7 @@ def test_other_python_layers_are_refused(monkeypatch, tmp_path):
 
     with alias.installed(), pytest.raises(LayerError, match="class Own of the Python module own_proposals") as error:
         exported(proposals(kind="type: 'Python' python_param { module: 'own_proposals' layer: 'Own' }"), larger=False)
-    assert "cut the net before it" in error.value.hint
+    assert "end the model before it" in error.value.hint
 
 
 # --- BoxGroupOutput --------------------------------------------------------------------------------
@@ -182,4 +182,4 @@ def test_box_groups_with_scores(least):
 def test_other_overlaps_are_refused(fields, message):
     with pytest.raises(LayerError, match=message) as error:
         exported(groups(fields), larger=False)
-    assert "cut the net before it" in error.value.hint
+    assert "end the model before it" in error.value.hint

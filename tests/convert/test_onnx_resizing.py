@@ -28,6 +28,8 @@ def test_interp(fields):
 
 def test_interp_of_one_pixel():
     assert_same(net(given("x", 2, 3, 1, 9), layer("Interp", "interp_param { height: 4 width: 6 }")))
+    model = assert_same(net(given("x", 2, 3, 1, 1), layer("Interp", "interp_param { height: 4 width: 6 }")))
+    assert "Resize" not in ops(model)  # OpenCV 5.0 computes other numbers by it
 
 
 @pytest.mark.parametrize("fields", ["", "pad_beg: -1 pad_end: -1"])

@@ -133,7 +133,7 @@ def test_refuses_a_python_layer(tmp_path, monkeypatch):
     text = put_in() + net("Python", "python_param { module: 'twice_layers' layer: 'Twice' }")
     with pytest.raises(LayerError, match=r"'l' \(Python\) runs the class Twice of .* twice_layers") as error:
         exported(text)
-    assert "cut the net before it" in error.value.hint
+    assert "end the model before it" in error.value.hint
 
 
 def test_parameter():

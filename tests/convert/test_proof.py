@@ -113,10 +113,14 @@ def test_the_worst_kind_is_shown():
     assert ["'y': the largest difference is 1, or 5.0e-01 of the range (b)"] == list(found.lines())
 
 
-def test_recurrent_layers_begin_anew():
+@pytest.mark.parametrize("text", [
+    inputs(x=(4, 2, 3), cont=(4, 2)) + layer(
+        "LSTM", "x cont", "y", "recurrent_param { num_output: 5 weight_filler { type: 'xavier' } }"),
+    inputs(x=(4, 3), cont=(4, 1)) + layer(
+        "Lstm", "x cont", "y", "lstm_param { num_output: 5 weight_filler { type: 'gaussian' std: 0.5 } }")])
+def test_recurrent_layers_begin_anew(text):
     """A second run on the same numbers gives the same, though cont goes on with the sequence."""
-    text = inputs(x=(4, 2, 3), cont=(4, 2)) + layer(
-        "LSTM", "x cont", "y", "recurrent_param { num_output: 5 weight_filler { type: 'xavier' } }")
-    net, given = net_of(text), {"x": np.ones((4, 2, 3)), "cont": np.ones((4, 2))}
+    net = net_of(text)
+    given = {name: np.ones(net.blobs[name].shape) for name in net.inputs}
     first, second = (proof.run_on(net, "", given, ["y"]).outputs["y"] for _ in range(2))
     np.testing.assert_array_equal(first, second)

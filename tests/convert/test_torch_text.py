@@ -88,6 +88,18 @@ def test_names_that_python_does_not_allow():
     assert attributes[:5] == ["layer_1x1", "conv_3x3", "conv_3x3_2", "layer_lambda", "train_2"]
 
 
+def test_layers_without_a_name_and_names_that_look_like_numbered_ones():
+    """Each layer is written, whatever it is called."""
+    text, x = images(), "data"
+    for i, name in enumerate(["c", "c", "c_2", "c 2", ""]):
+        text += f"layer {{ name: '{name}' type: 'Convolution' bottom: '{x}' top: 'y{i}' convolution_param {{ " \
+                f"num_output: {i + 3} kernel_size: 1 }} }}\n"
+        x = f"y{i}"
+    found = written(text).text
+    assert len(set(re.findall(r"self\.(\w+) = nn\.Conv2d", found))) == 5
+    assert found.count("= self.") + found.count("return self.") == 5
+
+
 @pytest.mark.parametrize(("name", "expected"), [
     ("ResNet-50", "ResNet50"), ("", "Net"), ("2d net", "Net_2dNet"), ("cifar10_quick", "Cifar10Quick"),
     ("nn", "Nn"), ("torch", "Torch"), ("F", "F_2"), ('a"""b\\', "AB"), ("FrozenBatchNorm2d", "FrozenBatchNorm2d_2")])
@@ -181,3 +193,15 @@ def test_a_net_for_training_that_is_another_one():
     module = module_of(test, train)
     assert not module.has_loss
     assert module.remarks == ["no method loss is written: layer 'p' has other fields in the phase TRAIN"]
+
+
+def test_a_layer_that_is_in_training_alone():
+    """A Dropout that the phase TEST lacks gives the next layer another value to read."""
+    scores = "layer { name: 'ip' type: 'InnerProduct' bottom: '%s' top: 'ip' inner_product_param { num_output: 4 } }"
+    test, _ = nets_of(images() + scores % "data")
+    _, train = nets_of(images() + "layer { name: 'd' type: 'Dropout' bottom: 'data' top: 'd' }" + scores % "d",
+                       LABEL + "layer { name: 'l' type: 'SoftmaxWithLoss' bottom: 'ip' bottom: 'label' }")
+    module = module_of(test, train)
+    assert not module.has_loss
+    assert module.remarks == [
+        "no method loss is written: layer 'ip' reads what other layers have made in the phase TRAIN"]

@@ -1,4 +1,4 @@
-"""Which layer types may be written beyond those that BVLC's Caffe had from its first version on."""
+"""Which layer types may be written beyond those that BVLC's Caffe had in its version 1.0."""
 
 from __future__ import annotations
 

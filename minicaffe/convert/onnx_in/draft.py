@@ -8,18 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.convert.free_name import take_free_name
 from minicaffe.io.binary import LayerWeights
 from minicaffe.proto import NetParameter
-
-
-def free_name(wanted: str, taken: set[str]) -> str:
-    """Return `wanted`, or that with a number behind it where the name is taken, and take it."""
-    name, k = wanted, 1
-    while name in taken:
-        k += 1
-        name = f"{wanted}_{k}"
-    taken.add(name)
-    return name
 
 
 class Draft:
@@ -52,8 +43,8 @@ class Draft:
     def layer(self, type: str, name: str, bottoms: Sequence[str], tops: int = 1,
               blobs: Sequence[np.ndarray] = (), **fields: Any) -> list[str]:
         """Add a layer, and return the names of its tops, which are new: that of the layer, with numbers if several."""
-        name = free_name(name, self._layers)
-        made = [free_name(name if tops == 1 else f"{name}.{k}", self._blobs) for k in range(tops)]
+        name = take_free_name(name, self._layers)
+        made = [take_free_name(name if tops == 1 else f"{name}.{k}", self._blobs) for k in range(tops)]
         self.net.layer.add(name=name, type=type, bottom=list(bottoms), top=made, **fields)
         if blobs:
             self.weights[name] = [np.asarray(blob, np.float32, order="C") for blob in blobs]
@@ -75,11 +66,11 @@ class Draft:
         read = {blob for layer in self.net.layer for blob in layer.bottom}
         unread = [blob for layer in self.net.layer for blob in layer.top if blob not in read and blob not in outputs]
         if unread:
-            self.net.layer.add(name=free_name("unused", self._layers), type="Silence", bottom=unread)
+            self.net.layer.add(name=take_free_name("unused", self._layers), type="Silence", bottom=unread)
 
     def _copy(self, blob: str, name: str) -> None:
-        layer = self.net.layer.add(name=free_name(name if name not in self._layers else f"{name}.copy", self._layers),
-                                   type="Power", bottom=[blob], top=[name])
+        wanted = name if name not in self._layers else f"{name}.copy"
+        layer = self.net.layer.add(name=take_free_name(wanted, self._layers), type="Power", bottom=[blob], top=[name])
         layer.power_param.SetInParent()
 
     def _rename(self, blob: str, name: str) -> None:

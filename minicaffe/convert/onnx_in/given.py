@@ -35,7 +35,7 @@ class Given:
     opset           the version of the operators
     name            with which the names of its layers begin
     x, y            names of the values that it reads ("" for one that is left out) and makes
-    dialect         the fork whose layers may be written, "" for BVLC's first version alone
+    dialect         the fork whose layers may be written, "" for BVLC's version 1.0 alone
     """
 
     def __init__(self, graph: Graph, draft: Draft, blobs: dict[str, str], node: Node, name: str, dialect: str) -> None:
@@ -77,7 +77,8 @@ class Given:
         """Return the array of input k. Refuse the node if it is not constant; `what` says what it is."""
         if not self.is_constant(k):
             self.refuse(f"has {what or f'input {k}'} {self.x[k] if self.has(k) else ''!r}, which is not constant",
-                        "in Caffe it is part of the layer: export the model with it fixed")
+                        "in Caffe it is part of the layer: export the model with it fixed, or end the net before it, "
+                        "with --outputs VALUE")
         return self.graph.constants[self.x[k]]
 
     def attribute(self, name: str, default: Any = None) -> Any:

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from minicaffe.convert.onnx_in.draft import Draft, free_name
+from minicaffe.convert.free_name import take_free_name
+from minicaffe.convert.onnx_in.draft import Draft
 
 TYPES = {"ReLU", "PReLU", "ELU", "BatchNorm", "Scale", "Bias", "Power", "Sigmoid", "TanH"}
 INNER = re.compile(r":\d+$")  # ends the name of a value that is no blob, but lies between two nodes of a layer
@@ -40,7 +41,7 @@ def give_back_names(draft: Draft, inputs: Sequence[str], outputs: Sequence[str])
         for blob in layer.top:
             if blob not in new:
                 last = joined.get(blob, blob)
-                new[blob] = last if last in outputs else free_name(blob_of.get(blob, blob), taken)
+                new[blob] = last if last in outputs else take_free_name(blob_of.get(blob, blob), taken)
     for layer in net.layer:
         layer.bottom[:] = [new[blob] for blob in layer.bottom]
         layer.top[:] = [new[blob] for blob in layer.top]

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from minicaffe.convert.onnx_in.draft import free_name
+from minicaffe.convert.free_name import take_free_name
 from minicaffe.convert.onnx_in.graph import Graph, Node
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # under which torch.export's exporter stores the modules around a node
@@ -57,7 +57,7 @@ def layer_names(graph: Graph) -> list[str]:
         for k in range(1, len(parts) + 1):
             inside[".".join(parts[:k])].add((node.op, node.scope))
     taken: set[str] = set()
-    return [free_name(legal(_wanted(node, alone=len(inside[node.scope]) == 1)), taken) for node in graph.nodes]
+    return [take_free_name(legal(_wanted(node, alone=len(inside[node.scope]) == 1)), taken) for node in graph.nodes]
 
 
 def _layers_again(graph: Graph) -> list[str]:
@@ -67,7 +67,7 @@ def _layers_again(graph: Graph) -> list[str]:
     """
     last = {node.scope: node for node in graph.nodes if node.op not in ("Cast", "Identity")}  # these make no layers
     taken = set(last)
-    return [node.scope if node.scope and last.get(node.scope) is node else free_name(node.path, taken)
+    return [node.scope if node.scope and last.get(node.scope) is node else take_free_name(node.path, taken)
             for node in graph.nodes]
 
 

@@ -14,7 +14,8 @@ from minicaffe.convert.onnx_in.graph import Graph
 from minicaffe.convert.onnx_in.in_place import give_back_names, put_in_place
 from minicaffe.convert.onnx_in.names import layer_names
 from minicaffe.convert.onnx_in.patterns import simplify
-from minicaffe.errors import LayerError, NetError
+from minicaffe.convert.onnx_in.reading import refuse_if_damaged
+from minicaffe.errors import LayerError, MinicaffeError, NetError
 from minicaffe.log import plural
 from minicaffe.net import Net
 from minicaffe.net.copy_weights import Stored
@@ -27,13 +28,19 @@ def net_of(model: Any, shapes: Mapping[str, Sequence[int]], dialect: str = "") -
     """Return the net of a ModelProto.
 
     shapes      name of an input -> its shape, all inputs
-    dialect     the fork whose layers may be written, "" for those that BVLC's Caffe had from its first version on
+    dialect     the fork whose layers may be written, "" for those that BVLC's Caffe had in its version 1.0
 
     Raise NetError or LayerError for what Caffe cannot say: one error, with all nodes that are to blame.
     """
-    graph = graph_of(model, shapes)
-    simplify(graph)
-    return draft_of(graph, dialect)
+    try:
+        graph = graph_of(model, shapes)
+        simplify(graph)
+        return draft_of(graph, dialect)
+    except MinicaffeError:
+        raise
+    except Exception as error:  # a damaged model may hold anything anywhere
+        refuse_if_damaged(model, error)
+        raise
 
 
 def draft_of(graph: Graph, dialect: str) -> Draft:

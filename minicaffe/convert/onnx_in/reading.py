@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from minicaffe.convert.onnx_package import onnx
@@ -24,12 +24,19 @@ def load(path: str) -> Any:
     if not os.path.isfile(path):
         raise unreadable(path, IsADirectoryError() if os.path.isdir(path) else FileNotFoundError())
     try:
-        model = o.load(path)
-    except Exception as error:  # whatever the reader of protobuf and of the data beside the model raises
+        model = o.load(path, load_external_data=False)
+    except Exception as error:  # whatever the reader of protobuf raises
         hint = "a file that PyTorch has saved (.pt, .pth) is exported first: torch.onnx.export"
         raise DataError(f"this is no ONNX model that can be read: {one_line(error)}", where=path, hint=hint) from error
     if not model.graph.node and not model.graph.output:
         raise DataError("this is no ONNX model: it has no nodes and no outputs", where=path)
+    if any(isinstance(text, bytes) for text in _texts(model.graph)):
+        raise DataError("this ONNX model is damaged: a name in it is no text", where=path)
+    try:
+        o.load_external_data_for_model(model, os.path.dirname(path))
+    except Exception as error:  # whatever the reader of the data raises
+        raise DataError(f"its data in another file cannot be read: {one_line(error)}", where=path,
+                        hint="put that file beside the model, under the name that it was exported with") from error
     if model.functions:
         model = o.inliner.inline_local_functions(model)
     version = opset(model)
@@ -38,6 +45,26 @@ def load(path: str) -> Any:
                         "can be read", where=path, hint="export the model again with opset_version=18")
     widen(model)
     return model
+
+
+def refuse_if_damaged(model: Any, error: Exception) -> None:
+    """Raise DataError where onnx finds a mistake in a model. `error` is what was raised when it was read."""
+    try:
+        onnx().checker.check_model(model)
+    except Exception as found:  # onnx has several kinds, which have no base of their own
+        raise DataError(f"onnx finds a mistake in the model: {one_line(found)}",
+                        hint="the file may be damaged: copy it or export it again") from error
+
+
+def _texts(graph: Any) -> Iterator[Any]:
+    """Yield all names and operators of a graph."""
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, node.doc_string, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            if attribute.HasField("g"):
+                yield from _texts(attribute.g)
+    yield from (value.name for values in (graph.initializer, graph.input, graph.output) for value in values)
 
 
 def opset(model: Any) -> int:

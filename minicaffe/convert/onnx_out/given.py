@@ -15,6 +15,7 @@ Shape = tuple[int, ...]
 Writer = Callable[["Given"], None]
 
 WRITERS: dict[str, Writer] = {}
+ONE_BATCH = "--batch N writes the model for one batch size"
 
 
 def writes(*types: str) -> Callable[[Writer], Writer]:
@@ -94,7 +95,7 @@ class Given:
         shape, free = self.y_shapes[t], self.y_open[t]
         if len(free) > 1:
             self.refuse(f"makes {self.y[t]!r}, in which more than one axis grows with the batch",
-                        "--batch N writes the model for one batch size")
+                        ONE_BATCH)
         return [-1 if axis in free else size for axis, size in enumerate(shape)]
 
     def is_open(self, j: int, axis: int) -> bool:

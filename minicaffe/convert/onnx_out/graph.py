@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minicaffe.convert.free_name import take_free_name
 from minicaffe.convert.onnx_package import IR_VERSION, PRODUCER, onnx, opset
 
 Size = int | str  # a number, or the name of a size that is known only when the model runs
@@ -36,12 +37,7 @@ class Graph:
 
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, or that with a number behind it where the name is taken, and take it."""
-        name, k = wanted, 1
-        while name in self._taken:
-            k += 1
-            name = f"{wanted}_{k}"
-        self._taken.add(name)
-        return name
+        return take_free_name(wanted, self._taken)
 
     def take(self, names: Sequence[str]) -> None:
         """Keep names for the blobs of the net, so that nothing else gets them."""

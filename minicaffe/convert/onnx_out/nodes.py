@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minicaffe.convert.onnx_out.given import Given
+from minicaffe.convert.onnx_out.given import ONE_BATCH, Given
 
 FLOAT, INT64, BOOL = 1, 7, 9  # the numbers that ONNX gives to types of numbers
-ONE_BATCH = "--batch N writes the model for one batch size"
+CUT = "end the model before it, by --outputs with the blobs that it reads, and compute the rest outside"
 
 Step = tuple[str, str, float | None]  # an operator, the name of its constant, and this constant
 
@@ -82,6 +82,13 @@ def repeated(g: Given, values: np.ndarray, t: int = 0) -> None:
     if behind:  # an axis of size 1 takes the size of the constant
         sizes = g.node("Concat", [sizes, g.ints("ones", [1] * behind)], axis=0)
     g.node("Expand", [constant, sizes], [g.y[t]])
+
+
+def needs_fixed(g: Given, axes: Iterable[int], j: int = 0) -> None:
+    """Refuse the layer where one of these axes of bottom j grows with the batch, because its nodes hold that size."""
+    for axis in axes:
+        g.refuse_if(g.is_open(j, axis), f"needs a fixed size along axis {axis} of bottom[{j}] {g.x_shapes[j]}, which "
+                                        "grows with the batch", ONE_BATCH)
 
 
 def refuse_open(g: Given, axes: Iterable[int], what: str, j: int = 0) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minicaffe.convert.free_name import free_name
 from minicaffe.convert.torch_out import names
 from minicaffe.errors import LayerError
 from minicaffe.layer import Layer
@@ -153,7 +154,7 @@ class Given:
         return np.array(self.layer.blobs[k].data)
 
     def _attribute(self, suffix: str) -> str:
-        attribute = names.free(names.legal(self.name, "layer") + suffix, self.members.taken)
+        attribute = free_name(names.legal(self.name, "layer") + suffix, self.members.taken)
         self.members.taken.add(attribute)
         return attribute
 

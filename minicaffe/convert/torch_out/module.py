@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from minicaffe.convert.free_name import free_name
 from minicaffe.convert.torch_out import layers as _writers  # noqa: F401 - registers them
 from minicaffe.convert.torch_out import names, source
 from minicaffe.convert.torch_out.given import WRITERS, Entry, Given, Members
@@ -208,7 +209,7 @@ class _Scope:
         if not self._may_hold(name, i):
             name = names.legal(f"{value.blob}_{value.maker}", "blob")
             while not self._may_hold(name, i) or name in self.defined:
-                name = names.free(name, {*self.holds, *self.defined})
+                name = free_name(name, {*self.holds, *self.defined})
         self.holds[name] = value
         self.names[value] = name
         return name
@@ -219,7 +220,7 @@ class _Scope:
 
     def temporary(self, wanted: str) -> str:
         """Return a name for a variable that one layer alone uses."""
-        return names.free(wanted, {*self.holds, *self.wanted, *self.defined})
+        return free_name(wanted, {*self.holds, *self.wanted, *self.defined})
 
     def _may_hold(self, name: str, i: int) -> bool:
         """Return whether a variable may get another value in step i: nothing later reads the one that it has."""

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from minicaffe.convert.free_name import free_name
+
 # What the written file imports or defines, and what Python itself needs there.
 OF_THE_FILE = frozenset({"torch", "nn", "F", "math", "json", "Path", "self", "super", "load", "float", "print"})
 
@@ -35,20 +37,11 @@ def legal(name: str, what: str) -> str:
     return text if text.isidentifier() else what
 
 
-def free(name: str, taken: Collection[str]) -> str:
-    """Return the name, with a number behind it if it is taken."""
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    return found
-
-
 def class_name(net: str, taken: Collection[str]) -> str:
     """Return the name of the class for a net: "ResNet-50" becomes ResNet50."""
     parts = [part for part in re.split(r"[\W_]+", unicodedata.normalize("NFKC", net)) if part]
     text = legal("".join(part[0].upper() + part[1:] for part in parts), "Net")
-    return free(text, taken)
+    return free_name(text, taken)
 
 
 def num(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from minicaffe.convert.torch_out import names
 from minicaffe.convert.torch_out.layers.normalization import stored_statistics
 from minicaffe.convert.torch_out.module import Written
 from minicaffe.convert.torch_out.steps import Flow, Value, flow_of, keys_of
-from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io import safetensors
 from minicaffe.io.files import replace_file
 from minicaffe.log import one_line
@@ -52,9 +53,9 @@ class Step:
         return not any(one.fails for one in self.all)
 
 
-def has_torch() -> bool:
-    """Return whether PyTorch is installed."""
-    return importlib.util.find_spec("torch") is not None
+def load_torch() -> None:
+    """Import PyTorch."""
+    importlib.import_module("minicaffe.convert.torch_out.helpers")  # only this module may say `import torch`
 
 
 def save(path: Path, written: Written) -> None:
@@ -69,7 +70,12 @@ def imported(written: Written) -> Iterator[Any]:
     """Write a module and its tensors into a folder for a while, and import it from there."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "written.py")
-        save(path, written)
+        try:
+            save(path, written)
+        except DataError as error:
+            error.hint = "the module is written into the folder for temporary files first, and proved there; the " \
+                         "variable TMPDIR names another one"
+            raise
         spec = importlib.util.spec_from_file_location("minicaffe_written_module", path)
         assert spec is not None
         assert spec.loader is not None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from minicaffe.convert.free_name import free_name
 from minicaffe.convert.torch_out.given import Place, Shape
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
@@ -67,12 +67,14 @@ class Flow:
 
 
 def keys_of(net: Net) -> list[str]:
-    """Return the key of each layer: its name, with a number behind it where an earlier layer has the same one."""
-    count, keys = Counter[str](), []
+    """Return the key of each layer: its name, with a number behind it where an earlier layer has the same one.
+
+    A layer without a name has its type as key, because an empty key stands for an input.
+    """
+    keys: dict[str, None] = {}
     for layer in net.layers:
-        count[layer.name] += 1
-        keys.append(layer.name if count[layer.name] == 1 else f"{layer.name} {count[layer.name]}")
-    return keys
+        keys[free_name(layer.name or layer.type, keys)] = None
+    return list(keys)
 
 
 def flow_of(net: Net, outputs: Sequence[str]) -> Flow:
@@ -211,8 +213,10 @@ def _differs(steps: Sequence[Step], training: Flow) -> str:
     other = {step.key: step for step in training.steps}
     for step in steps:
         twin = other.get(step.key)
-        if twin is not None and (twin.layer.type, twin.x) != (step.layer.type, step.x):
-            return f"layer {step.layer.name!r} is another one in the phase TRAIN"
+        if twin is not None and twin.layer.type != step.layer.type:
+            return f"layer {step.layer.name!r} has another type in the phase TRAIN"
+        if twin is not None and twin.x != step.x:
+            return f"layer {step.layer.name!r} reads what other layers have made in the phase TRAIN"
         if twin is not None and _content(twin.layer) != _content(step.layer):
             return f"layer {step.layer.name!r} has other fields in the phase TRAIN"
     return ""

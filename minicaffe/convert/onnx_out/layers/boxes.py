@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.nodes import FLOAT, INT64, needs_fixed
 
 FAR = 1e18  # the area of a box with such corners is still a number of float32
 LOWEST = float(np.finfo(np.float32).min)  # the score of a box that is not looked at
@@ -74,7 +74,7 @@ def suppressed(g: Given, boxes: str, scores: str, most: int, overlap: float, lea
 
 def as_floats(g: Given, whole: str) -> str:
     """Return whole numbers as float32."""
-    return g.node("Cast", [whole], to=1)
+    return g.node("Cast", [whole], to=FLOAT)
 
 
 def rows_of(g: Given, *columns: str) -> str:
@@ -102,7 +102,7 @@ def unless_empty(g: Given, rows: str, nothing: str, count: str) -> str:
     The rows of `nothing` are put behind the others, and are cut off where there are any.
     """
     M = g.node("Shape", [rows], start=0, end=1)
-    empty = g.node("Cast", [g.node("Equal", [M, g.ints("none", [0])])], to=7)
+    empty = g.node("Cast", [g.node("Equal", [M, g.ints("none", [0])])], to=INT64)
     end = g.node("Add", [M, g.node("Mul", [empty, count])])
     both = g.node("Concat", [rows, nothing], axis=0)
     return g.node("Slice", [both, g.ints("begin", [0]), end, g.ints("rows", [0])])

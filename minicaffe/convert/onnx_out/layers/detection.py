@@ -1,17 +1,16 @@
 """PriorBox and DetectionOutput as ONNX nodes."""
 
-from minicaffe.convert.onnx_out.given import Given, writes
+from minicaffe.convert.onnx_out.given import ONE_BATCH, Given, writes
 from minicaffe.convert.onnx_out.layers import boxes as b
+from minicaffe.convert.onnx_out.nodes import CUT
 from minicaffe.proto import PriorBoxParameter
-
-CUT = "cut the net before it, so that its bottoms become outputs, and choose the boxes outside"
 
 
 @writes("PriorBox")
 def prior_box(g: Given) -> None:
     """A constant: the boxes follow from the shapes alone."""
     g.refuse_if(g.y_open[0], "makes boxes whose number grows with the batch",
-                "--batch N writes the model for one batch size")
+                ONE_BATCH)
     g.pass_on(0, g.floats("priors", g.layer.priors))
 
 

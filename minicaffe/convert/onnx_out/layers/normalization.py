@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given, writes
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.nodes import needs_fixed
 
 
 @writes("BatchNorm")

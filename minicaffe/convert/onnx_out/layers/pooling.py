@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given, Shape, writes
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.nodes import FLOAT, needs_fixed
 
 
 @writes("Pooling")
@@ -32,7 +32,7 @@ def pooling(g: Given) -> None:
     # ONNX counts the places through all planes of all images, Caffe through one plane
     H, W = g.x_shapes[0][2:]
     place = g.node("Mod", [indices, g.ints("plane", H * W)])
-    g.node("Cast", [place], [g.y[1]], to=1)
+    g.node("Cast", [place], [g.y[1]], to=FLOAT)
 
 
 @writes("SPP")

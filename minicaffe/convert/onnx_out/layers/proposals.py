@@ -7,6 +7,7 @@ import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given, Shape, writes
 from minicaffe.convert.onnx_out.layers import boxes as b
+from minicaffe.convert.onnx_out.nodes import CUT
 from minicaffe.layers.detection._proposals import RegionProposals, placed
 from minicaffe.layers.detection.box_group_output import NOTHING
 
@@ -57,23 +58,22 @@ def python(g: Given) -> None:
     """The ProposalLayer of py-faster-rcnn: as Proposal. Other layers of this type are refused."""
     g.refuse_if(not isinstance(g.layer, RegionProposals),
                 f"runs the class {g.param.layer} of the Python module {g.param.module}, which ONNX cannot hold",
-                "cut the net before it, so that its bottoms become outputs, and compute the rest outside; or write it "
-                "with layers of Caffe's own")
+                f"{CUT}; or write it with layers of Caffe's own")
     proposal(g)
 
 
 @writes("BoxGroupOutput")
 def box_group_output(g: Given) -> None:
     """As Proposal, for the boxes of all maps together; a row 0, 1, 1, 10, 10 where nothing is found."""
-    p, cut = g.param, "cut the net before it, so that its bottoms become outputs, and choose the boxes outside"
+    p = g.param
     b.needs_known_sizes(g)
     g.refuse_if(p.nms_type in ("IOMU", "IOFU"), f"has nms_type {p.nms_type}: NonMaxSuppression divides by the area of "
-                "both boxes", cut)
+                "both boxes", CUT)
     # Boxes that share but one row of pixels share nothing here, and do there. With sides of min_size pixels their
     # overlap is at most 1 / (2 · min_size − 1), and it only matters where it is above the threshold
     g.refuse_if(p.min_size < 1 or p.iou_thr * (2 * p.min_size - 1) < 1,
                 f"has iou_thr {p.iou_thr:g} and min_size {p.min_size:g}, with which boxes that share one row of pixels "
-                "count as not overlapping; NonMaxSuppression counts them", f"make one of the two larger, or {cut}")
+                "count as not overlapping; NonMaxSuppression counts them", f"make one of the two larger, or {CUT}")
     maps = zip(g.x[::2], g.x[1::2], g.x_shapes[1::2], p.box_group_param, strict=True)
     parts = [_of_map(g, *given) for given in maps]
     boxes, scores = (g.node("Concat", list(values), axis=1) for values in zip(*parts, strict=True))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minicaffe.convert.onnx_out.given import Given, writes
-from minicaffe.convert.onnx_out.nodes import ONE_BATCH, refuse_open, repeated, size_of
+from minicaffe.convert.onnx_out.given import ONE_BATCH, Given, writes
+from minicaffe.convert.onnx_out.nodes import refuse_open, repeated, size_of
 
 STATES = {"LSTM": 2, "RNN": 1}  # how many states the operators hand from step to step: h, and c for an LSTM
 KEEP = "write the layer as an LSTM or RNN with expose_hidden: true, which makes its states inputs and outputs"

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given, writes
 from minicaffe.convert.onnx_out.layers import boxes as b
+from minicaffe.convert.onnx_out.nodes import FLOAT, INT64
 
 
 @writes("ROIPooling")
@@ -73,7 +74,7 @@ def psroi_pooling(g: Given) -> None:
     x = g.node("Reshape", [g.x[0], g.ints("maps", [-1, D, k * k, H * W])])
     x = g.node("Transpose", [x], perm=[2, 0, 3, 1])
     totals = g.node("MatMul", [g.node("Transpose", [mask], perm=[1, 2, 0, 3]), x])  # (k², N, R, D)
-    own = g.node("Cast", [g.node("Equal", [_image(g, image), _images(g)])], to=1)  # (R, N)
+    own = g.node("Cast", [g.node("Equal", [_image(g, image), _images(g)])], to=FLOAT)  # (R, N)
     own = g.node("Unsqueeze", [g.node("Transpose", [own]), g.ints("last", [2])])
     total = g.node("ReduceSum", [g.node("Mul", [totals, own]), g.ints("images", [1])], keepdims=0)
     total = g.node("Transpose", [total], perm=[1, 2, 0])  # (R, D, k²)
@@ -84,7 +85,7 @@ def psroi_pooling(g: Given) -> None:
 
 @writes("DecodeBBox")
 def decode_bbox(g: Given) -> None:
-    """Plain operators."""
+    """Mul, Add and Exp for the formula of the boxes, behind Gather and Split, and Concat."""
     image, near, far = _parts(g, _regions(g, 1))
     t = b.picked(g, g.node("Reshape", [g.x[0], g.ints("t", [-1, 8])]), range(4, 8), 1)
     box = decoded(g, t, near, far)
@@ -109,7 +110,7 @@ def scale_route(g: Given) -> None:
     best = g.node("ArgMin", [far_off], axis=0)  # [1]
     R = g.node("Squeeze", [g.node("Shape", [size])])
     numbers = g.node("Range", [g.ints("first", 0), R, g.ints("step", 1)])
-    none = g.node("Equal", [g.node("ReduceSum", [g.node("Cast", [fits], to=7)]), g.ints("none", 0)])
+    none = g.node("Equal", [g.node("ReduceSum", [g.node("Cast", [fits], to=INT64)]), g.ints("none", 0)])
     fits = g.node("Or", [fits, g.node("And", [none, g.node("Equal", [numbers, best])])])
     for t, (x, y) in enumerate(zip(g.x, g.y, strict=True)):
         g.node("Reshape", [g.node("Compress", [x, fits], axis=0), g.ints("y", [-1, *g.y_shapes[t][1:]])], [y])
@@ -155,7 +156,7 @@ def _padded(g: Given, roi: str) -> str:
 
 def _image(g: Given, image: str) -> str:
     """Return the number of the image of each region, cut to a whole number."""
-    return g.node("Cast", [image], to=7)
+    return g.node("Cast", [image], to=INT64)
 
 
 def _images(g: Given) -> str:
@@ -171,7 +172,7 @@ def _rounded(g: Given, v: str) -> str:
     size = g.node("Abs", [v])
     whole = g.node("Floor", [size])
     up = g.node("GreaterOrEqual", [g.node("Sub", [size, whole]), g.floats("half", 0.5)])
-    return g.node("Mul", [g.node("Sign", [v]), g.node("Add", [whole, g.node("Cast", [up], to=1)])])
+    return g.node("Mul", [g.node("Sign", [v]), g.node("Add", [whole, g.node("Cast", [up], to=FLOAT)])])
 
 
 def _in_bins(g: Given, begin: str, size: str, count: int, limit: int) -> str:
@@ -185,4 +186,4 @@ def _in_bins(g: Given, begin: str, size: str, count: int, limit: int) -> str:
     first, end = (g.node("Unsqueeze", [v, g.ints("pixels", [2])]) for v in (first, end))
     pixels = g.floats("pixels", np.arange(limit))
     inside = g.node("And", [g.node("GreaterOrEqual", [pixels, first]), g.node("Less", [pixels, end])])
-    return g.node("Cast", [inside], to=1)
+    return g.node("Cast", [inside], to=FLOAT)

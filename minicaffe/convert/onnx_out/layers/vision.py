@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe.convert.onnx_out.given import Given, writes
-from minicaffe.convert.onnx_out.layers._parts import needs_fixed
+from minicaffe.convert.onnx_out.given import ONE_BATCH, Given, writes
+from minicaffe.convert.onnx_out.nodes import needs_fixed
 
 
 @writes("Convolution", "ConvolutionDepthwise", "DepthwiseConvolution", "DepthwiseConv")
@@ -86,7 +86,7 @@ def crop(g: Given) -> None:
     cut = [axis for axis in range(len(shape)) if made[axis] != shape[axis] or g.is_open(0, axis) != _grows(g, axis)]
     for axis in cut:
         g.refuse_if(_grows(g, axis), f"cuts axis {axis} to a size that grows with the batch",
-                    "--batch N writes the model for one batch size")
+                    ONE_BATCH)
     _slice(g, {axis: (start[axis], start[axis] + made[axis]) for axis in cut})
 
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from minicaffe.convert.onnx_out.given import Given, writes
 from minicaffe.convert.onnx_out.layers import boxes as b
-
-CUT = "cut the net before it, so that its maps become outputs, and choose the boxes outside"
+from minicaffe.convert.onnx_out.nodes import CUT
 
 
 @writes("YoloDetectionOutput")
