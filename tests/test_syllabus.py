@@ -9,11 +9,12 @@ import pytest
 from extras import needs
 from pages import Reader
 
-from minicaffe.course import steps
+from minicaffe.course import hunts, steps
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "SYLLABUS.md").read_text(encoding="utf-8")
 STEPS = {int(folder.name[1:3]): folder for folder in Path(steps.__file__).parent.glob("s[0-9]*")}
+HUNTS = list(Path(hunts.__file__).parent.glob("h[0-9]*"))
 
 
 def test_each_step_has_its_week():
@@ -21,14 +22,17 @@ def test_each_step_has_its_week():
     named = [step for line in re.findall("^- Build: (.*)", PAGE, re.MULTILINE) for step in line.split("; ")]
 
     assert [f"step {n}" for n in range(1, 21)] == [step.split(", ")[0] for step in named]
+    assert 20 == len(STEPS)
     for n, folder in STEPS.items():
         title = (folder / "page.md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
         assert f"step {n}, {title}" == named[n - 1]
 
 
 def test_each_hunt_has_its_week():
-    """The nine hunts stand in their order."""
-    assert list("123456789") == re.findall(r"\d", "".join(re.findall("^- Find: (.*)", PAGE, re.MULTILINE)))
+    """All hunts stand in their order."""
+    named = re.findall(r"\d", "".join(re.findall("^- Find: (.*)", PAGE, re.MULTILINE)))
+
+    assert [str(n) for n in range(1, len(HUNTS) + 1)] == named
 
 
 @pytest.mark.parametrize("pages", ["maths/*.md", "guide/*.md", "notebooks/*.py", "traces/*.prototxt"])
