@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all fuzz lint packages bench docs proto clean
+.PHONY: demo test test-all fuzz lint packages bench docs notebooks proto clean
 
 demo: .venv/.stamp
 	$(BIN)/minicaffe demo $(DEMO)
@@ -29,6 +29,9 @@ bench: .venv/.stamp
 
 docs: .venv/.stamp
 	$(BIN)/python docs/generate.py
+
+notebooks:
+	$(PYTHON) docs/make_notebooks.py $(NOTEBOOKS)
 
 proto: .venv/.stamp
 	$(BIN)/python protos/compile.py
