@@ -136,6 +136,7 @@ def test_code_that_even_the_clock_cannot_stop(folder, monkeypatch):
     assert outcome.seconds < 15
 
 
+@pytest.mark.slow
 def test_printing_does_no_harm(folder):
     """A million lines change no verdict, and the first ones are shown where a check fails."""
     assert graded(folder, "", "for i in range(1000000): print('line', i)").done

@@ -70,7 +70,7 @@ def test_all_steps_are_walked_in_one_folder(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_solution_passes(number, seed, folder_before, quickly):
     """With two seeds, and in less than half of the time that a step may take."""
     outcome = grade(step(number), folder_before(number), seed=seed)

@@ -263,7 +263,8 @@ ALLOWED = {  # names of types that may stand outside layers/ and passes/; a new 
     "cli/from_onnx.py": {"Input"}, "cli/leaving.py": {"Input", "Python"}, "cli/to_torch.py": {"Input"},
     "convert/onnx_out/stages.py": {"Split"},
     "convert/onnx_out/model.py": {"Split"},
-    "convert/onnx_out/nodes.py": {"Concat", "Reshape", "Slice"}, "convert/onnx_out/tidy.py": {"Tile"},  # ONNX's operators
+    "convert/onnx_out/nodes.py": {"Concat", "Reshape", "Slice"},         # names of ONNX's operators
+    "convert/onnx_out/tidy.py": {"Tile"},                                # the same
     "convert/proof.py": {"Sigmoid", "Softmax", "TanH"},                  # types with a largest number that all know
     "convert/torch_out/proof.py": {"BatchNorm", "Dropout", "Pooling", "SPP"},  # types that draw or remember at TRAIN
     "convert/torch_out/steps.py": {"BatchNorm", "Scale", "Split"},       # two that PyTorch has as one
