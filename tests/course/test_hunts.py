@@ -70,7 +70,8 @@ def test_the_commands_of_the_page_find_the_fault(number, folder, run):
     one = hunt(number)
     lay_out(folder, one)
     assert answers(number).points(run)
-    assert [] == [line for line in run.commands if f"    {line}\n" not in one.page]
+    page = one.page.replace(" \\\n        ", " ")  # a command of two lines
+    assert [] == [line for line in run.commands if f"    {line}\n" not in page]
     mend(folder, one)
     assert not answers(number).points(run)
 
@@ -139,6 +140,7 @@ def test_the_texts_of_a_hunt(number):
     assert lines[0].startswith("# ")
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 100
+    assert [] == [line for line in lines if line.startswith("    ") and len(line) > 80], "at 80 columns it would break"
     assert re.fullmatch(r"In which line of .* is the fault\?", lines[-2])
     assert "minicaffe " in one.page
     assert all(f"{one.name}/{file}" in one.page for file in answers(number).PLACES)

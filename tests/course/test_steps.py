@@ -21,6 +21,7 @@ from minicaffe.log import plural
 NUMBERS = [pytest.param(number, id=f"s{number:02}") for number in steps()]
 VARIANTS = [pytest.param(number, variant, id=f"s{number:02}-{variant.name}") for number in steps()
             for variant in wrong_variants(number)]
+CODE = ("    >>> ", "    ... ", "    minicaffe ")  # lines of a page that a student copies
 TRIVIAL = 20  # characters of a line that a solution and a page may have in common
 
 
@@ -144,6 +145,7 @@ def test_the_texts_of_a_step(number):
     assert lines[0].startswith("# ")
     assert len(lines) <= 70
     assert max(map(len, lines)) <= 100
+    assert [] == [line for line in lines if line.startswith(CODE) and len(line) > 80], "at 80 columns it would break"
     assert 3 == len(one.hints)
     assert all(check.__doc__.endswith(".") and "\n" not in check.__doc__ for check in one.checks.values())
 

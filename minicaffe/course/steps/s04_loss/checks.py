@@ -206,7 +206,7 @@ def check_loss(my: Student, draw: Draw) -> None:
     compare(called, run.forward(), _minicaffe(x, t, 1)[0], [
         Mistake("not_normalised", total, "that is Σ l. Divide it by N, the size of the batch."),
         Mistake("mean_over_cells", total / x.size, "that is the mean over all cells. N is the number of samples, "
-                "x.shape[0]; the text from which minicaffe began has this mean."),
+                "x.shape[0]."),
         Mistake("divided_by_features", total / x.shape[1], "you have divided by the cells of a sample, not by the "
                 "samples"),
         Mistake("bottoms_swapped", L(t, x).sum() / N, "bottom[0] holds the scores, bottom[1] the targets"),
