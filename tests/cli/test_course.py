@@ -94,6 +94,17 @@ def test_the_page_is_printed(course):
     assert course("show", "1")[1].startswith("Step 1: Blob and diff All numbers of a net live in blobs.")
 
 
+def test_within_the_package(course, tmp_path, monkeypatch):
+    """Whoever stands in my_caffe is told to go up, and gets no second my_caffe."""
+    course("start")
+    monkeypatch.chdir(tmp_path / "my_caffe")
+    for action in ("start", "check"):
+        status, text = course(action)
+        assert status == 1
+        assert "the course needs the folder around it hint: go there: cd .." in text
+    assert not (tmp_path / "my_caffe" / "my_caffe").exists()
+
+
 @pytest.mark.parametrize(("words", "message"), [
     (["show", "99"], "the course has no step 99 hint: its steps are 1 to"),
     (["check", "--folder", "nowhere"], "nowhere is not a folder"),

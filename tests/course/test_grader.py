@@ -60,6 +60,28 @@ def test_code_that_fails_in_its_own_way(folder, hint):
     assert not outcome.done
 
 
+def test_files_in_another_folder(folder):
+    """The message says what is not there, and where a file was found instead."""
+    file = folder / "my_caffe" / "blob.py"
+    file.rename(folder / "blob.py")
+    beside = grade(step(1), folder)
+    assert "blob.py lies beside my_caffe: move it to my_caffe/blob.py" == beside.first_failed.wrong["hint"]
+    (folder / "my_caffe").rename(folder / "other")
+    without = grade(step(1), folder)
+    assert "missing_folder" == without.hint
+    assert without.first_failed.wrong["got"].startswith("there is no folder my_caffe in ")
+
+
+def test_one_reason_is_told_once(folder):
+    """Where no check can begin, the others are counted; a check that fails otherwise keeps its sentence."""
+    lines = "\n".join(graded(folder, "def f(:").lines(100))
+    assert "6 other checks, for the same reason." in lines
+    assert 1 == lines.count("  failed   A new blob") == lines.count("SyntaxError")
+    assert "reshape" not in lines
+    outcome = graded(solved(folder, 1), "", "Blob.asum_data = lambda self: 0\nBlob.shape = ()")
+    assert "The sums asum_data and asum_diff" in "\n".join(outcome.lines(200))
+
+
 FORGERIES = {
     "a check of ours": "import sys; sys.modules['minicaffe.course.checking'].compare = lambda *given, **named: None",
     "its code": "import sys\nfor name, f in vars(sys.modules['minicaffe.course.steps.s01_blob.checks']).items():\n"
