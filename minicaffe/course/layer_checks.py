@@ -41,8 +41,8 @@ class Run:
         self.top[0].diff[...] = dy
         for blob in self.bottom:
             blob.diff[...] = GARBAGE
-        self.layer.backward(self.top, [True] * len(self.bottom) if propagate_down is None else propagate_down,
-                            self.bottom)
+        flags = [True] * len(self.bottom) if propagate_down is None else propagate_down
+        self.layer.backward(self.top, flags, self.bottom)
         return np.array(self.bottom[0].diff)
 
 
