@@ -177,7 +177,9 @@ def test_a_hunt_from_the_list_to_the_answer(folder, capsys):
     assert 1 == main(["course", "bug", "2", "--answer", "bug_2/loss.py:1"])
     assert f"bug_2/loss.py:1: Not right. {NOT_IT}" == said(capsys)
     assert 0 == main(["course", "bug", "2", "--answer", places(hunt(2))[0]])
-    assert said(capsys).startswith(f"{places(hunt(2))[0]}: Found. The loss is a mean over N samples")
+    text = said(capsys)
+    assert text.startswith(f"{places(hunt(2))[0]}: Found. The loss is a mean over N samples")
+    assert text.endswith("Go on with `minicaffe course bug 1`.")
     main(["course", "bug"])
     text = said(capsys)
     assert "2 found The larger the batch" in text
