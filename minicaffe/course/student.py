@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any
 
 from minicaffe.course.checking import Wrong
-from minicaffe.course.step import PACKAGE
+from minicaffe.course.step import PACKAGE, steps
 
 
 class Student:
@@ -76,7 +76,9 @@ def _missing(folder: Path, name: str, shown: str) -> Wrong:
         return Wrong(f"import {name}", f"there is no folder {PACKAGE} in {folder}", f"{PACKAGE}, with your files",
                      "missing_folder", f"go to the folder in which you began, which holds {PACKAGE}, or name it by "
                      "--folder. `minicaffe course start` makes a new one.")
-    hint = "`minicaffe course start` writes the files that a step begins with; --folder says where they are"
+    number = next((one.number for one in steps().values() if shown in one.files), None)
+    hint = (f"`minicaffe course start {number}` writes it, with functions to fill in" if number else
+            "no step has such a file; `minicaffe course start` writes those that a step begins with")
     if (folder / Path(shown).name).is_file():
         hint = f"{Path(shown).name} lies beside {PACKAGE}: move it to {shown}"
     return Wrong(f"import {name}", f"there is no file {shown} in {folder}", f"the file {shown}", "missing_file", hint)
