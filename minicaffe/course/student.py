@@ -77,7 +77,7 @@ def _missing(folder: Path, name: str, shown: str) -> Wrong:
                      "missing_folder", f"go to the folder in which you began, which holds {PACKAGE}, or name it by "
                      "--folder. `minicaffe course start` makes a new one.")
     number = next((one.number for one in steps().values() if shown in one.files), None)
-    hint = (f"`minicaffe course start {number}` writes it, with functions to fill in" if number else
+    hint = (f"`minicaffe course start {number}` writes it" if number else
             "no step has such a file; `minicaffe course start` writes those that a step begins with")
     if (folder / Path(shown).name).is_file():
         hint = f"{Path(shown).name} lies beside {PACKAGE}: move it to {shown}"

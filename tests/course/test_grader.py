@@ -84,7 +84,7 @@ def test_files_in_another_folder(folder):
     assert "blob.py lies beside my_caffe: move it to my_caffe/blob.py" == beside.first_failed.wrong["hint"]
     (folder / "blob.py").unlink()
     nowhere = grade(step(1), folder)
-    assert "`minicaffe course start 1` writes it, with functions to fill in" == nowhere.first_failed.wrong["hint"]
+    assert "`minicaffe course start 1` writes it" == nowhere.first_failed.wrong["hint"]
     (folder / "my_caffe").rename(folder / "other")
     without = grade(step(1), folder)
     assert "missing_folder" == without.hint
