@@ -97,7 +97,7 @@ def entry(name: str, text: str, column: int, width: int, indent: str = "  ") -> 
         return wrap(name, width, indent, indent + "    ")
     if width and width - column < NARROWEST - 10:
         return [*wrap(name, width, indent, indent + "    "), *wrap(text, width, indent + "    ")]
-    return wrap(text, width, (indent + name).ljust(column), " " * column)
+    return wrap(text, width, f"{indent}{name} ".ljust(column), " " * column)
 
 
 def prose(text: str, width: int) -> str:
@@ -114,7 +114,7 @@ def prose(text: str, width: int) -> str:
 
 def _goes_on(first: str, column: int, line: str) -> bool:
     """Return whether a line goes on with the text that began with `first`; each formula and each label begins anew."""
-    if not first.strip() or first.startswith((" ", "Forward", "Backward", "Blobs")):
+    if not first.strip() or first.startswith((" ", "Forward  ", "Backward  ", "Blobs  ")):
         return False
     return column == _column(first) and not line[:column].strip()
 

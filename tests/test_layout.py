@@ -118,6 +118,19 @@ def test_a_pipe_gets_a_row_a_line(tmp_path, capsys, monkeypatch):
     assert row.split()[1:4] == ["Convolution", "16×64×222×222", "1,792"]
 
 
+def test_a_sentence_that_begins_like_a_label():
+    """Two spaces make a label; text that begins with such a word is wrapped as all text is."""
+    text = "Backward runs from the last layer to the first one of them.\nIt reads the diffs of the tops."
+
+    assert layout.prose(text, 40).split("\n") == [
+        "Backward runs from the last layer to the", "first one of them. It reads the diffs of", "the tops."]
+
+
+def test_a_name_that_fills_its_column():
+    """A space stays between it and its text."""
+    assert layout.entry("a_long_name.py", "written", 16, 80) == ["  a_long_name.py written"]
+
+
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_fits(command, capsys, monkeypatch):
     """At 80 columns no line of a command's help runs over, and its examples keep lines of their own."""

@@ -107,12 +107,15 @@ def _show(args: argparse.Namespace, folder: Folder, chosen: Step) -> int:
 
 
 def _hint(args: argparse.Namespace, folder: Folder, chosen: Step) -> int:
-    """Print one hint more than the last time; the last one again where there is no other."""
+    """Print one hint more than the last time; the last one again, and what else there is, where there is no other."""
     hints = chosen.hints
     count = folder.hints[chosen.number] = min(folder.hints.get(chosen.number, 0) + 1, len(hints))
     folder.remember()
     say(f"Step {chosen.number}, hint {count} of {len(hints)}:")
     say(prose(hints[count - 1], terminal_width(WIDTH)))
+    if count == len(hints):
+        say("\n".join(wrap(f"There is no other hint. `minicaffe course show {chosen.number}` has an example: "
+                           "compute it by hand, and compare.", terminal_width(WIDTH))))
     return 0
 
 
@@ -134,11 +137,14 @@ def _tell(outcome: Outcome, folder: Folder) -> None:
     """Print what came of a check, and how to go on."""
     width = terminal_width(WIDTH)
     say("\n".join(outcome.lines(width)))
-    if outcome.done and len(folder.passed & set(steps())) == len(steps()):
+    left, number = [n for n in steps() if n not in folder.passed], outcome.step.number
+    if outcome.done and not left:
         say("All steps are passed.")
     elif outcome.done:
-        number = folder.next_step().number
-        say(f"Step {outcome.step.number} is passed. Go on with `minicaffe course start {number}`.")
+        after = [n for n in left if n > number]
+        skipped = "" if after else f"{plural(len(left), 'step')} before it {'is' if len(left) == 1 else 'are'} not. "
+        say("\n".join(wrap(f"Step {number} is passed. {skipped}Go on with `minicaffe course start "
+                           f"{(after or left)[0]}`.", width)))
     else:
         say(f"Is the hint not enough? `minicaffe course hint {outcome.step.number}` gives more.")
 

@@ -36,9 +36,13 @@ def _list(folder: Folder) -> None:
         say("\n".join(entry(f"{one.number:2}  {'found' if one.number in folder.found else ''}", one.title, 16, width)))
     found = len(folder.found & set(hunts()))
     say(f"\n{found} of {plural(len(hunts()), 'bug')} found in {folder.path.resolve()}.")
+    say(_next(folder))
+
+
+def _next(folder: Folder) -> str:
+    """Say which hunt comes next."""
     left = [number for number in hunts() if number not in folder.found]
-    if left:
-        say(f"Go on with `minicaffe course bug {left[0]}`.")
+    return f"Go on with `minicaffe course bug {left[0]}`." if left else "All bugs are found."
 
 
 def _start(folder: Folder, chosen: Hunt) -> None:
@@ -67,4 +71,6 @@ def _answer(args: argparse.Namespace, folder: Folder, chosen: Hunt) -> int:
     else:
         begin = "Found." if right else "Not right."
         say("\n".join(wrap(f"{verdict.place}: {begin} {verdict.words}", terminal_width(WIDTH))))
+        if right:
+            say(_next(folder))
     return int(not right)

@@ -86,7 +86,8 @@ def _kind(found: np.ndarray, right: np.ndarray, tolerance: float) -> tuple[str, 
     factor = float(found[largest] / right[largest]) if right.size and right[largest] else 0.0
     if right.size > 1 and factor and same(found, factor * right, tolerance):
         return "constant_factor", (f"all numbers are {factor:.6g} times what they must be: which factor is missing, or "
-                                   "is there twice? Think of sizes such as N, and of parameters.")
+                                   "is there twice? Think of sizes such as N, and of parameters."
+                                   + " The sign is turned round, too." * (factor < 0))
     return UNKNOWN, ("none of the mistakes that this check knows gives these numbers. Compute one of them on paper, "
                      "and print what your code computes on the way to it.")
 

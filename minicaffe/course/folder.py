@@ -26,6 +26,9 @@ class Folder:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise DataError(f"{path} is not a folder", hint="--folder says where your files are; make the folder first")
+        if path.resolve().name == PACKAGE and (path / "__init__.py").is_file():
+            raise DataError(f"{path.resolve()} holds the files of your package; the course needs the folder around it",
+                            hint="go there: cd ..")
         self.path = path
         self.passed, self.hints, self.found, self.answers = _remembered(path / MEMORY)
 

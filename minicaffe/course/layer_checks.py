@@ -41,8 +41,8 @@ class Run:
         self.top[0].diff[...] = dy
         for blob in self.bottom:
             blob.diff[...] = GARBAGE
-        self.layer.backward(self.top, [True] * len(self.bottom) if propagate_down is None else propagate_down,
-                            self.bottom)
+        flags = [True] * len(self.bottom) if propagate_down is None else propagate_down
+        self.layer.backward(self.top, flags, self.bottom)
         return np.array(self.bottom[0].diff)
 
 
@@ -106,7 +106,8 @@ def obeys_propagate_down(run: Run, dy: Any) -> None:
     dx = run.backward(dy, [False] * len(run.bottom))
     compare("layer.backward(top, [False], bottom) → bottom[0].diff", dx, np.full_like(dx, GARBAGE), [Mistake(
         "propagate_down_ignored", dx, "propagate_down[0] is False, so nobody needs this diff: leave it as it is. The "
-        "data of a net are such a bottom, and a net saves the time.")])
+        "data of a net are such a bottom, and a net saves the time. The list itself is true in an `if`, whatever it "
+        "holds.")])
 
 
 def follows_another_batch(run: Run, values: Sequence[Any], expected: Any) -> None:

@@ -59,10 +59,20 @@ class Outcome(NamedTuple):
                 "failed": self.first_failed.name if self.first_failed else None, "hint": self.hint or None,
                 "seconds": round(self.seconds, 2)}
 
+    @property
+    def alike(self) -> list[Result]:
+        """The checks that failed for the very reason of the first one, such as a file that Python cannot read."""
+        first = self.first_failed
+        return [result for result in self.results if result is not first and first and first.wrong and result.wrong
+                and all(result.wrong[part] == first.wrong[part] for part in ("got", "hint"))]
+
     def lines(self, width: int) -> Iterator[str]:
         """Yield what is printed for the student."""
+        alike = self.alike
         yield f"Step {self.step.number}: {self.step.title}"
         for result in self.results:
+            if result in alike:
+                continue
             yield from entry(result.state, result.sentence, COLUMN, width)
             if result is self.first_failed and result.wrong:
                 for label in ("called", "got", "expected", "hint"):
@@ -70,4 +80,6 @@ class Outcome(NamedTuple):
                 if result.printed.strip():
                     yield f"{INDENT}printed:"
                     yield from (f"{INDENT}  {line}" for line in result.printed.strip("\n").split("\n"))
+        if alike:
+            yield from entry("failed", f"{plural(len(alike), 'other check')}, for the same reason.", COLUMN, width)
         yield f"{self.passed} of {plural(len(self.results), 'check')} passed."

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any
 
 from minicaffe.course.checking import Wrong
-from minicaffe.course.step import PACKAGE
+from minicaffe.course.step import PACKAGE, steps
 
 
 class Student:
@@ -40,9 +40,7 @@ class _Finder:
         file = below / "__init__.py" if below.is_dir() else below.with_suffix(".py")
         shown = file.relative_to(self.folder).as_posix()
         if not file.is_file():
-            raise Wrong(f"import {name}", f"there is no file {shown} in {self.folder}", f"the file {shown}",
-                        "missing_file", "`minicaffe course start` writes the files that a step begins with; --folder "
-                        "says where they are")
+            raise _missing(self.folder, name, shown)
         loader = _Loader(name, str(file), shown, self.allow_minicaffe)
         return importlib.util.spec_from_file_location(
             name, file, loader=loader, submodule_search_locations=[str(below)] if below.is_dir() else None)
@@ -70,6 +68,20 @@ class _Loader(SourceFileLoader):
                         "imports_minicaffe", "minicaffe has what you are to build. Read its files as much as you like, "
                         "and write yours without it.")
         return code
+
+
+def _missing(folder: Path, name: str, shown: str) -> Wrong:
+    """Return what is wrong where a module of the student's has no file."""
+    if not (folder / PACKAGE).is_dir():
+        return Wrong(f"import {name}", f"there is no folder {PACKAGE} in {folder}", f"{PACKAGE}, with your files",
+                     "missing_folder", f"go to the folder in which you began, which holds {PACKAGE}, or name it by "
+                     "--folder. `minicaffe course start` makes a new one.")
+    number = next((one.number for one in steps().values() if shown in one.files), None)
+    hint = (f"`minicaffe course start {number}` writes it" if number else
+            "no step has such a file; `minicaffe course start` writes those that a step begins with")
+    if (folder / Path(shown).name).is_file():
+        hint = f"{Path(shown).name} lies beside {PACKAGE}: move it to {shown}"
+    return Wrong(f"import {name}", f"there is no file {shown} in {folder}", f"the file {shown}", "missing_file", hint)
 
 
 def _imports_minicaffe(tree: ast.Module) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from minicaffe.cli.__main__ import main
 from minicaffe.course.folder import MEMORY
+from minicaffe.course.outcome import Outcome, Result
 from minicaffe.course.step import step, steps
 
 SOLUTION = Path(__file__).parents[1] / "course" / "solutions" / "s01" / "my_caffe" / "blob.py"
@@ -67,6 +68,21 @@ def test_check_remembers_what_is_passed(course, tmp_path):
     assert "1 Blob and diff" in course()[1]
 
 
+def test_a_step_out_of_order(course, monkeypatch):
+    """After it comes the next one; behind the last one comes what was left out, and the message says so."""
+    monkeypatch.setattr("minicaffe.course.grader.grade", lambda chosen, *more, **named: Outcome(
+        chosen, "", [Result("check", "It works.", "passed")], 0.0))
+    last = max(steps())
+
+    assert "Step 5 is passed. Go on with `minicaffe course start 6`." in course("check", "5")[1]
+    for number in range(3, last):
+        course("check", str(number))
+    assert f"Step {last} is passed. 2 steps before it are not. Go on with `minicaffe course start 1`." in \
+        course("check", str(last))[1]
+    assert "Go on with `minicaffe course start 2`." in course("check", "1")[1]
+    assert "All steps are passed." in course("check", "2")[1]
+
+
 def test_one_line_of_json(course, tmp_path, capsys):
     """For a classroom: the folder, the step, how many checks passed, and the name of the hint."""
     course("start", "1")
@@ -87,11 +103,23 @@ def test_hints_come_one_after_the_other(course):
     assert [text[:20] for text in texts] == [f"Step 1, hint {n} of 3:"[:20] for n in (1, 2, 3, 3)]
     assert len(set(texts)) == 3
     assert texts[2] == texts[3]
+    assert ["There is no other hint." in text for text in texts] == [False, False, True, True]
 
 
 def test_the_page_is_printed(course):
     """With the title first."""
     assert course("show", "1")[1].startswith("Step 1: Blob and diff All numbers of a net live in blobs.")
+
+
+def test_within_the_package(course, tmp_path, monkeypatch):
+    """Whoever stands in my_caffe is told to go up, and gets no second my_caffe."""
+    course("start")
+    monkeypatch.chdir(tmp_path / "my_caffe")
+    for action in ("start", "check"):
+        status, text = course(action)
+        assert status == 1
+        assert "the course needs the folder around it hint: go there: cd .." in text
+    assert not (tmp_path / "my_caffe" / "my_caffe").exists()
 
 
 @pytest.mark.parametrize(("words", "message"), [

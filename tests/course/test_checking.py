@@ -24,6 +24,13 @@ def test_kinds_of_mistakes_that_may_happen_anywhere(got, name):
     assert name == diagnosis(got).name
 
 
+def test_a_factor_below_zero():
+    """The hint names the sign, too."""
+    assert "-0.5 times" in diagnosis(RIGHT * -0.5).hint
+    assert "The sign is turned round" in diagnosis(RIGHT * -0.5).hint
+    assert "sign" not in diagnosis(RIGHT * 0.5).hint
+
+
 def test_the_first_mistake_that_agrees_is_the_diagnosis():
     """Before all kinds that may happen anywhere; up to rounding."""
     mistakes = [Mistake("other", RIGHT + 2, "…"), Mistake("minus", -RIGHT, "the sign"), Mistake("again", -RIGHT, "…")]

@@ -1,6 +1,7 @@
 """The grader against code that hangs, ends the process, prints, or would forge a verdict."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +47,13 @@ FAILS = {  # name of the hint -> code in front of the solution, or behind it
     "missing_key": ("", "Blob.update = lambda self: {}['power']"),
     "unknown_name": ("", "def update(self): data -= 1\nBlob.update = update"),
     "shapes_do_not_fit": ("", "Blob.update = lambda self: self.data @ self.data"),
+    "no_numbers_in_it": ("", "Blob.update = lambda self: self.data[:0].max()"),
+    "if_of_an_array": ("", "Blob.update = lambda self: max(self.data, self.diff)"),
+    "max_of_two": ("", "Blob.update = lambda self: np.max(self.data, self.diff, 1)"),
+    "sizes_not_shape": ("", "Blob.update = lambda self: np.random.randn((2, 3))"),
+    "no_setter": ("", "def update(self): self.shape = ()\nBlob.update = update"),
+    "too_few_items": ("", "Blob.update = lambda self: [][0]"),
+    "outside_the_array": ("", "Blob.update = lambda self: self.data[99]"),
     "unusable": ("", "Blob.shape = property(lambda self: Odd())\nclass Odd(tuple):\n"
                      "    __eq__ = {}.__getitem__\n    __hash__ = None"),
 }
@@ -58,6 +66,39 @@ def test_code_that_fails_in_its_own_way(folder, hint):
 
     assert hint == outcome.hint, "\n".join(outcome.lines(120))
     assert not outcome.done
+
+
+def test_the_call_is_that_of_the_check(folder):
+    """It is told as the check makes it, without what stands around it; and None has its hint in a call, too."""
+    outcome = graded(folder, "", "Blob.update = lambda self: print()[0]")
+
+    assert "none" == outcome.hint
+    assert "blob.update()" == outcome.first_failed.wrong["called"] or sys.version_info < (3, 11)
+
+
+def test_files_in_another_folder(folder):
+    """The message says what is not there, and where a file was found instead."""
+    file = folder / "my_caffe" / "blob.py"
+    file.rename(folder / "blob.py")
+    beside = grade(step(1), folder)
+    assert "blob.py lies beside my_caffe: move it to my_caffe/blob.py" == beside.first_failed.wrong["hint"]
+    (folder / "blob.py").unlink()
+    nowhere = grade(step(1), folder)
+    assert "`minicaffe course start 1` writes it" == nowhere.first_failed.wrong["hint"]
+    (folder / "my_caffe").rename(folder / "other")
+    without = grade(step(1), folder)
+    assert "missing_folder" == without.hint
+    assert without.first_failed.wrong["got"].startswith("there is no folder my_caffe in ")
+
+
+def test_one_reason_is_told_once(folder):
+    """Where no check can begin, the others are counted; a check that fails otherwise keeps its sentence."""
+    lines = "\n".join(graded(folder, "def f(:").lines(100))
+    assert "6 other checks, for the same reason." in lines
+    assert 1 == lines.count("  failed   A new blob") == lines.count("SyntaxError")
+    assert "reshape" not in lines
+    outcome = graded(solved(folder, 1), "", "Blob.asum_data = lambda self: 0\nBlob.shape = ()")
+    assert "The sums asum_data and asum_diff" in "\n".join(outcome.lines(200))
 
 
 FORGERIES = {

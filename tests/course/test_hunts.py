@@ -70,7 +70,8 @@ def test_the_commands_of_the_page_find_the_fault(number, folder, run):
     one = hunt(number)
     lay_out(folder, one)
     assert answers(number).points(run)
-    assert [] == [line for line in run.commands if f"    {line}\n" not in one.page]
+    page = one.page.replace(" \\\n        ", " ")  # a command of two lines
+    assert [] == [line for line in run.commands if f"    {line}\n" not in page]
     mend(folder, one)
     assert not answers(number).points(run)
 
@@ -139,6 +140,7 @@ def test_the_texts_of_a_hunt(number):
     assert lines[0].startswith("# ")
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 100
+    assert [] == [line for line in lines if line.startswith("    ") and len(line) > 80], "at 80 columns it would break"
     assert re.fullmatch(r"In which line of .* is the fault\?", lines[-2])
     assert "minicaffe " in one.page
     assert all(f"{one.name}/{file}" in one.page for file in answers(number).PLACES)
@@ -175,7 +177,9 @@ def test_a_hunt_from_the_list_to_the_answer(folder, capsys):
     assert 1 == main(["course", "bug", "2", "--answer", "bug_2/loss.py:1"])
     assert f"bug_2/loss.py:1: Not right. {NOT_IT}" == said(capsys)
     assert 0 == main(["course", "bug", "2", "--answer", places(hunt(2))[0]])
-    assert said(capsys).startswith(f"{places(hunt(2))[0]}: Found. The loss is a mean over N samples")
+    text = said(capsys)
+    assert text.startswith(f"{places(hunt(2))[0]}: Found. The loss is a mean over N samples")
+    assert text.endswith("Go on with `minicaffe course bug 1`.")
     main(["course", "bug"])
     text = said(capsys)
     assert "2 found The larger the batch" in text

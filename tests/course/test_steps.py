@@ -1,9 +1,11 @@
 """Every step of the course: the stub fails, the solution passes, each wrong variant fails with its own hint."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -21,6 +23,7 @@ from minicaffe.log import plural
 NUMBERS = [pytest.param(number, id=f"s{number:02}") for number in steps()]
 VARIANTS = [pytest.param(number, variant, id=f"s{number:02}-{variant.name}") for number in steps()
             for variant in wrong_variants(number)]
+CODE = ("    >>> ", "    ... ", "    minicaffe ")  # lines of a page that a student copies
 TRIVIAL = 20  # characters of a line that a solution and a page may have in common
 
 
@@ -144,8 +147,18 @@ def test_the_texts_of_a_step(number):
     assert lines[0].startswith("# ")
     assert len(lines) <= 70
     assert max(map(len, lines)) <= 100
+    assert [] == [line for line in lines if line.startswith(CODE) and len(line) > 80], "at 80 columns it would break"
     assert 3 == len(one.hints)
     assert all(check.__doc__.endswith(".") and "\n" not in check.__doc__ for check in one.checks.values())
+
+
+def test_the_files_that_pages_name():
+    """Each is in the repository, and each notebook belongs to a step."""
+    project = Path(__file__).parents[2]
+    named = {name for one in steps().values() for name in re.findall(r"(?:docs|minicaffe)/[\w/]+\.\w+", one.page)}
+
+    assert [] == [name for name in named if not (project / name).is_file()]
+    assert {f"docs/notebooks/{path.name}" for path in (project / "docs" / "notebooks").glob("*.py")} <= named
 
 
 def test_the_steps_are_numbered_without_a_gap():

@@ -10,6 +10,8 @@ WRONG = [
     Variant("shift before scale", FILE, FORWARD, "        top[0].data[...] = (self.s * (bottom[0].data + self.b)) ** "
             "self.p",
             "shift_before_scale"),
+    Variant("the power before s", FILE, FORWARD, "        top[0].data[...] = self.s * (bottom[0].data + self.b) ** "
+            "self.p", "shift_before_scale"),
     Variant("the power of x", FILE, FORWARD, "        top[0].data[...] = self.s * bottom[0].data ** self.p + self.b",
             "power_first"),
     Variant("p times t", FILE, "t ** self.p\n", "t * self.p\n", "power_multiplied"),

@@ -60,4 +60,6 @@ WRONG = [
             f"            bottom[0].diff[...] = {DX}\n            bottom[1].diff[...] = "
             f"-{DX}", "targets_got_a_gradient"),
     Variant("propagate_down is ignored", LOSS, "if propagate_down[0]:", "if True:", "propagate_down_ignored"),
+    Variant("the comparison last", VERSIONS, "(x >= 0) - t\n    return", "x >= 0 - t\n    return", "comparison_last"),
+    Variant("t alone is divided", LOSS, DX, "weight * (sigmoid(x) - t / x.shape[0])", "targets_divided_alone"),
 ]

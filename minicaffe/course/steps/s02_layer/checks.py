@@ -39,6 +39,8 @@ def check_forward(my: Student, draw: Draw) -> None:
     y = np.array([(S * v + B) ** P for v in x.flat]).reshape(x.shape)
     compare(f"layer.forward(bottom, top) with p = {P}, s = {S}, b = {B} → top[0].data", run.forward(), y, [
         Mistake("shift_before_scale", (S * (x + B)) ** P, "t is s · x + b: scale first, then shift"),
+        Mistake("shift_before_scale", S * (x + B) ** P, "the power is taken last, and t is s · x + b: write the "
+                "parentheses, ** binds closer than *"),
         Mistake("power_first", S * x ** P + B, "the power is taken last, of s · x + b"),
         Mistake("power_of_x_scaled", (S * x) ** P + B, "the shift is inside the power: (s · x + b)^p"),
         Mistake("no_power", S * x + B, "that is t. y is t to the power p."),

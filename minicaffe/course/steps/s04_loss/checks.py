@@ -169,6 +169,8 @@ def _mistakes_of_d(x: np.ndarray, t: np.ndarray) -> list[Mistake]:
     return [Mistake("d_for_positive_x_alone", (1 - t) * x + log, "for x < 0 the factor of x is 0 − t: d is [x ≥ 0] − "
                     "t"),
             Mistake("d_has_wrong_sign", (t - yes) * x + log, "d is [x ≥ 0] − t, and not t − [x ≥ 0]"),
+            Mistake("comparison_last", (x >= -t) * x + log, "in Python x >= 0 - t compares x with −t: write (x >= 0) - "
+                    "t"),
             Mistake("size_of_x", (yes - t) * np.abs(x) + log, "d is multiplied by x itself. Only the exponent has "
                     "|x|."),
             Mistake("positive_exponent", (yes - t) * x + np.log(1 + np.exp(np.abs(x))), "the exponent of u is −|x|"),
@@ -206,7 +208,7 @@ def check_loss(my: Student, draw: Draw) -> None:
     compare(called, run.forward(), _minicaffe(x, t, 1)[0], [
         Mistake("not_normalised", total, "that is Σ l. Divide it by N, the size of the batch."),
         Mistake("mean_over_cells", total / x.size, "that is the mean over all cells. N is the number of samples, "
-                "x.shape[0]; the text from which minicaffe began has this mean."),
+                "x.shape[0]."),
         Mistake("divided_by_features", total / x.shape[1], "you have divided by the cells of a sample, not by the "
                 "samples"),
         Mistake("bottoms_swapped", L(t, x).sum() / N, "bottom[0] holds the scores, bottom[1] the targets"),
@@ -234,6 +236,9 @@ def check_loss_gradient(my: Student, draw: Draw) -> None:
         Mistake("gradient_not_normalised", weight * (p - t), "forward divides by N, so backward does too"),
         Mistake("gradient_mean_over_cells", weight * (p - t) / x.size, "N is the number of samples, x.shape[0], not "
                 "of cells"),
+        Mistake("targets_divided_alone", p - t / N, "in Python p - t / N divides t alone: write the parentheses"),
+        Mistake("targets_divided_alone", weight * (p - t / N), "in Python p - t / N divides t alone: write the "
+                "parentheses"),
         Mistake("neither_weight_nor_n", p - t, "that is the slope of l. λ and 1 / N are missing."),
         Mistake("slope_of_sigmoid_left", weight * (p - t) * p * (1 - p) / N, "the slope p · (1 − p) of σ cancels in "
                 "the cross entropy. With it this is the gradient of the squared error."),

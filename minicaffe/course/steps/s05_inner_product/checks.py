@@ -30,13 +30,15 @@ class _Case:
                len(self.blobs), 1 + bias, "blobs_in_the_list", "self.blobs is the list in which the solver finds the "
                "weights: w, and then b. Without the bias term there is w alone.")
         for blob, values in zip(self.blobs, (self.w, self.b), strict=False):
-            compare(f"InnerProductLayer({_words(param)}).setup(bottom, top) with x {tuple(shape)} → a blob's shape",
-                    blob.data.shape, values.shape, [
-                Mistake("weights_transposed", values.shape[::-1], "w has a row for each output and a column for each "
-                        "feature, (K, D): files of weights have it in this order"),
-                Mistake("one_axis_alone", (self.K, shape[1]), "D is the product of all sizes after the first"),
-                Mistake("batch_in_the_weights", (self.K, self.x.size), "the size of the batch has no part in the "
-                        "weights")])
+            called = f"InnerProductLayer({_words(param)}).setup(bottom, top) with x {tuple(shape)} → a blob's shape"
+            known = {values.shape[::-1]: ("weights_transposed", "w has a row for each output and a column for each "
+                                          "feature, (K, D): files of weights have it in this order"),
+                     (self.K, shape[1]): ("one_axis_alone", "D is the product of all sizes after the first"),
+                     (self.K, self.x.size): ("batch_in_the_weights", "the size of the batch has no part in the "
+                                             "weights")}
+            found = tuple(np.shape(blob.data))
+            expect(found == values.shape, called, found, values.shape, *known.get(found, (
+                "blob_shape", "w has the shape (K, D), and b has (K,)")))
             blob.data[...] = values
             blob.diff[...] = LEFT
 
