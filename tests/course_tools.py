@@ -39,10 +39,11 @@ def solution_files(number: int) -> dict[str, str]:
 
 
 def solved(folder: Path, upto: int) -> Path:
-    """Put the solutions of the steps from the first to this one into a folder."""
+    """Put the solutions of the steps from the first to this one into a folder, with the files that are given whole."""
     (folder / "my_caffe").mkdir(parents=True, exist_ok=True)
     (folder / "my_caffe" / "__init__.py").touch()
-    for number in steps():
+    for number, one in steps().items():
         if number <= upto and (EXAMPLE / f"s{number:02}").is_dir():
+            shutil.copytree(one.folder / "files", folder, dirs_exist_ok=True)
             shutil.copytree(EXAMPLE / f"s{number:02}", folder, dirs_exist_ok=True)
     return folder

@@ -41,7 +41,8 @@ How a step is written
     `ALLOW_MINICAFFE = True`; the checks may.
 
     What stands in `tests/course/`:
-        solutions/s07/my_caffe/FILE.py   a solution: the files of the step, finished. It may have changed files of
+        solutions/s07/my_caffe/FILE.py   a solution: the files of the step, finished, without those that the step gives
+                                         whole. It may have changed files of
                                          earlier steps, if the page asks for changes.
         wrong/s07.py                     WRONG = [Variant(name, file, old, new, hint), …]: at least five edits of the
                                          solution, each a mistake that students make, with the name of the diagnosis

@@ -182,6 +182,16 @@ def test_types_without_a_form_are_named_together():
     assert caught.value.hint.startswith("--outputs c ends the net before it")
 
 
+def test_a_type_without_a_form_at_the_beginning():
+    """Nothing is left where the net would be cut, so no flag is advised."""
+    with pytest.raises(LayerError) as caught:
+        written("""layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 2 dim: 3 dim: 7 dim: 9 } } }
+            layer { name: 'roi' type: 'Input' top: 'roi' input_param { shape { dim: 4 dim: 5 } } }
+            layer { name: 'p' type: 'ROIPooling' bottom: 'x' bottom: 'roi' top: 'p' roi_pooling_param { pooled_h: 2
+              pooled_w: 3 } }""")
+    assert caught.value.hint == "nothing can be computed before it"
+
+
 def test_a_net_for_training_that_is_another_one():
     """Where the phases differ, only forward is written, and the reason is said."""
     inside = images() + "layer { name: 'c' type: 'Convolution' bottom: 'data' top: 'c' convolution_param { " \

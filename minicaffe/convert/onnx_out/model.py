@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
+from minicaffe.convert.no_form import no_form
 from minicaffe.convert.onnx_out import layers as _writers  # noqa: F401 - registers them
 from minicaffe.convert.onnx_out.fold import fold
 from minicaffe.convert.onnx_out.given import WRITERS, Given
 from minicaffe.convert.onnx_out.graph import Batch, Graph, Size
 from minicaffe.convert.onnx_out.tidy import compute_constants, drop_unread
-from minicaffe.errors import LayerError, MinicaffeError
+from minicaffe.errors import MinicaffeError
 from minicaffe.net import Net
 
 BATCH = "batch"  # the name of the open size
@@ -43,12 +44,9 @@ def refuse_unknown_types(net: Net, place: Callable[[str], str] = lambda name: ""
     if not unknown:
         return
     first, *others = [(net.layers[i].name, net.layers[i].type) for i in unknown]
-    more = ", ".join(f"{name!r} ({kind}{', ' * bool(place(name)) + place(name)})" for name, kind in others)
-    cut = _blobs_before(net, set(unknown))
-    raise LayerError(f"layer {first[0]!r} ({first[1]}) has no form in ONNX" + (f"; nor has {more}" if more else ""),
-                     where=place(first[0]),
-                     hint=f"--outputs {','.join(cut)} ends the model before it; compute the rest outside" if cut else
-                          "nothing can be computed before it")
+    more = [f"{name!r} ({kind}{', ' * bool(place(name)) + place(name)})" for name, kind in others]
+    raise no_form([f"{first[0]!r} ({first[1]})", *more], "ONNX", "the model", _blobs_before(net, set(unknown)),
+                  place(first[0]))
 
 
 def _blobs_before(net: Net, unknown: set[int]) -> list[str]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from minicaffe.convert.free_name import free_name
+from minicaffe.convert.no_form import no_form
 from minicaffe.convert.torch_out import layers as _writers  # noqa: F401 - registers them
 from minicaffe.convert.torch_out import names, source
 from minicaffe.convert.torch_out.given import WRITERS, Entry, Given, Members
 from minicaffe.convert.torch_out.steps import Plan, Step, Value, flow_of, joined, plan
-from minicaffe.errors import LayerError, MinicaffeError
+from minicaffe.errors import MinicaffeError
 from minicaffe.layer import Layer
 from minicaffe.log import one_line
 from minicaffe.net import Net
@@ -233,12 +234,10 @@ def _refuse_unknown_types(steps: Sequence[Step], place: Callable[[str], str]) ->
     unknown = [step for step in steps if step.layer.type not in WRITERS]
     if not unknown:
         return
-    first, *others = (f"{step.layer.name!r} ({step.layer.type})" for step in unknown)
     made = {value for step in unknown for value in step.y}
     cut = dict.fromkeys(value.blob for step in unknown for value in step.x if value.maker and value not in made)
-    raise LayerError(f"layer {first} has no form in PyTorch" + (f"; nor has {', '.join(others)}" if others else ""),
-                     where=place(unknown[0].layer.name),
-                     hint=f"--outputs {','.join(cut)} ends the net before it; compute the rest outside")
+    raise no_form([f"{step.layer.name!r} ({step.layer.type})" for step in unknown], "PyTorch", "the net", cut,
+                  place(unknown[0].layer.name))
 
 
 def _sizes(shape: Sequence[int], other: Sequence[int]) -> str:
